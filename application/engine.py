@@ -1,0 +1,208 @@
+"""The engine: claim, run, complete, for any subscription.
+
+`turn` is the whole of it. What is special to a subscription stands in its `Work`: how rows are loaded and handled.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Literal
+
+from application.heart import Heart
+from application.ports.claims import Claim, Claims, Completion, Requeue
+from application.ports.context_log import NewContext
+from application.ports.dispatcher import Dispatcher
+from application.ports.journal import ClaimEnded, Journal
+from application.subscription import Selection, Subscription
+from domain.errors import CompletionRefused
+
+TURN_SECONDS = 5.0
+"""How long one ring of the bell makes a worker work."""
+HAND_BACK_SECONDS = 5.0
+"""After how long rows that this process cannot handle yet are due again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one row: a context to append, and whether the row goes back.
+
+    `retry`: the run ended and is tried again after a backoff. `hand_back`: it did not run, and nothing counts.
+    """
+
+    position: int
+    context: NewContext | None = None
+    back: Literal["retry", "hand_back"] | None = None
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """The rows of a claim on their way through a handler, which keeps `step` and `done` up to date."""
+
+    claim: Claim
+    rows: Sequence[Any]
+    stopping: Callable[[], bool]
+    step: str = ""
+    done: int = 0
+
+    def progress(self) -> Mapping[str, Any]:
+        """How far the handler is, as a task's PROGRESS tells it."""
+        return {
+            "status": "processing",
+            "current_step": self.step,
+            "progress": round(self.done / max(1, len(self.rows)), 3),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A subscription and what is done with its rows.
+
+    `handle` gives an outcome for each row. It raises `TransientError` or `Unavailable` when none could be
+    handled: all rows are tried again, and the turn ends.
+    """
+
+    subscription: Subscription
+    load: Callable[[Selection, int], Sequence[Any]]
+    handle: Callable[[Batch], Sequence[Outcome]]
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """Works the subscriptions of one process. Threads may share it."""
+
+    works: Mapping[str, Work]
+    claims: Claims
+    dispatcher: Dispatcher
+    journal: Journal
+    owner: str
+    heart: Heart
+    draw: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _due_first: dict[str, bool] = field(default_factory=dict)
+
+    def turn(self, name: str, *, seconds: float = TURN_SECONDS) -> int:
+        """Work a subscription for at most some seconds; how many claims were worked.
+
+        A claim that leaves work behind rings before it runs, so that one ring wakes as many workers as there is
+        work; a turn that ends with work left rings again. A name that this process has not loaded is no work.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        work = self.works.get(name)
+        end = self.clock() + seconds
+        worked = 0
+        while work is not None and not self._stop.is_set():
+            if worked and self.clock() >= end:
+                self.dispatcher.ring(name)
+                break
+            # In turn: what is due, what is new; so retries never starve new work, nor the other way round.
+            due_first = self._due_first[name] = not self._due_first.get(name, False)
+            claim = self.claims.take(work.subscription, owner=self.owner, due_first=due_first)
+            if claim is None:
+                break
+            if claim.more:
+                self.dispatcher.ring(name)
+            worked += 1
+            if not self._work(work, claim):
+                break
+        return worked
+
+    def stop(self) -> None:
+        """Begin no further claim, and hand back the rows that have not run yet."""
+        self._stop.set()
+
+    def _work(self, work: Work, claim: Claim) -> bool:
+        """Run and complete one claim. False when the rest of the turn would fail as this did."""
+        began = self.clock()
+        rows = work.load(_rows_of(work.subscription, claim), work.subscription.batch)
+        batch = Batch(claim=claim, rows=rows, stopping=self._stop.is_set)
+        error: Exception | None = None
+        try:
+            with self.heart.beating(claim, batch.progress):
+                outcomes = work.handle(batch)
+        except Exception as raised:  # noqa: BLE001  # a handler's defect must not lose its rows, nor stop the worker
+            error = raised
+            outcomes = [Outcome(position=row.position, back="retry") for row in rows]
+        completion = self._completion(work.subscription, claim, outcomes)
+        result = self._complete(claim, completion)
+        if result == "completed":
+            self._ring_followers(completion.contexts)
+        self.journal.claim_ended(
+            ClaimEnded(
+                claim=claim,
+                rows=len(rows),
+                seconds=self.clock() - began,
+                result=result,
+                contexts=completion.contexts,
+                requeued=len(completion.requeues),
+                error=error,
+            )
+        )
+        return error is None
+
+    def _completion(
+        self, subscription: Subscription, claim: Claim, outcomes: Sequence[Outcome]
+    ) -> Completion:
+        requeues = []
+        for back, run in groupby(outcomes, key=lambda outcome: outcome.back):
+            if back is None:
+                continue
+            positions = [outcome.position for outcome in run]
+            retry = back == "retry"
+            requeues.append(
+                Requeue(
+                    first=positions[0],
+                    last=positions[-1],
+                    attempt=claim.attempt + retry,
+                    delay=self._backoff(subscription, claim) if retry else self._hand_back_delay(),
+                )
+            )
+        contexts = [outcome.context for outcome in outcomes if outcome.context is not None]
+        return Completion(contexts=contexts, requeues=requeues)
+
+    def _backoff(self, subscription: Subscription, claim: Claim) -> float:
+        delay = subscription.retry.delay(claim.attempt + 1, self.draw())
+        return subscription.retry.cap if delay is None else delay
+
+    def _hand_back_delay(self) -> float:
+        return 0.0 if self._stop.is_set() else HAND_BACK_SECONDS
+
+    def _complete(self, claim: Claim, completion: Completion) -> Literal["completed", "fenced", "refused"]:
+        try:
+            return "completed" if self.claims.complete(claim, completion) else "fenced"
+        except CompletionRefused as error:
+            self.journal.completion_refused(claim, error)
+            self.claims.abandon(claim)
+            return "refused"
+
+    def _ring_followers(self, contexts: Iterable[NewContext]) -> None:
+        for work in self.works.values():
+            subscription = work.subscription
+            if subscription.log == "task_contexts" and any(
+                _selects(subscription, context) for context in contexts
+            ):
+                self.dispatcher.ring(subscription.name)
+
+
+def _rows_of(subscription: Subscription, claim: Claim) -> Selection:
+    """What a claim covers. A claim of one row names it exactly: it may be one that cursors pass over."""
+    if claim.first == claim.last:
+        return Selection(positions=(claim.first,))
+    selection = subscription.selection
+    return Selection(
+        where=selection.where,
+        since=selection.since,
+        until=selection.until,
+        after=claim.first - 1,
+        last=claim.last,
+        positions=selection.positions,
+    )
+
+
+def _selects(subscription: Subscription, context: NewContext) -> bool:
+    return all(getattr(context, name) == value for name, value in subscription.selection.where.items())

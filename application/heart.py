@@ -1,0 +1,54 @@
+"""Heart: one thread a process that keeps the leases of long runs alive."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from application.ports.claims import Claim, Claims
+from domain.errors import Unavailable
+
+Progress = Callable[[], Mapping[str, Any]]
+
+
+class Heart:
+    """Beats for every claim at work, three times a lease. A lost lease is not fought for: the fence decides."""
+
+    def __init__(self, claims: Claims, *, lease: float) -> None:
+        self._claims = claims
+        self._lease = lease
+        self._beating: dict[int, tuple[Claim, Progress]] = {}
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+
+    @contextmanager
+    def beating(self, claim: Claim, progress: Progress) -> Iterator[None]:
+        """Extend the claim's lease for as long as the block runs."""
+        with self._lock:
+            self._beating[claim.id] = claim, progress
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._beating.pop(claim.id, None)
+
+    def stop(self) -> None:
+        """End the thread; no lease is extended any more."""
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _beat(self) -> None:
+        while not self._wake.wait(self._lease / 3):
+            with self._lock:
+                beating = list(self._beating.values())
+            for claim, progress in beating:
+                try:
+                    self._claims.heartbeat(claim, lease=self._lease, progress=progress())
+                except Unavailable:
+                    # The lease may run out meanwhile; the next beat tries again.
+                    continue

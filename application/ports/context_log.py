@@ -1,0 +1,71 @@
+"""ContextLog: what pipelines made of events, one row a finished attempt, append-only and gapless."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from application.subscription import Selection
+
+ContextStatus = Literal["completed", "failed", "dead", "discarded"]
+"""`failed` is an attempt that is tried again; a context that is `dead` is the dead letter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewContext:
+    """A finished attempt as it is handed to a completion. `context` is the whole TaskContext as JSON text.
+
+    `emits` says that the context asks for follow-up events.
+    """
+
+    event_position: int
+    pipeline: str
+    generation: int
+    status: ContextStatus
+    context: str
+    digest: str
+    fingerprint: str
+    emits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedContext:
+    """A finished attempt in the log. Nothing about it ever changes."""
+
+    position: int
+    event_position: int
+    pipeline: str
+    generation: int
+    status: ContextStatus
+    context: str
+    digest: str
+    fingerprint: str
+    emits: bool
+    recorded_at: datetime
+
+
+class ContextLog(Protocol):
+    """The log of contexts. It is appended to by `Claims.complete` alone."""
+
+    def head(self) -> int:
+        """The last position, 0 while the log is empty."""
+        ...
+
+    def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
+        """The first selected contexts, by ascending position. `since` and `until` do not apply here."""
+        ...
+
+    def of_event(self, event_position: int) -> list[RecordedContext]:
+        """Every context of one event, by ascending position."""
+        ...
+
+    def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
+        """Position, event position and status of contexts of generation 0 past a position, without their text."""
+        ...
+
+    def summary(self, generation: int) -> list[tuple[str, ContextStatus, int]]:
+        """How many contexts a generation has, by pipeline and status."""
+        ...
+
+    def digests(self, generation: int, *, after: int, limit: int) -> list[tuple[int, str, str]]:
+        """Event position (past `after`, ascending), pipeline and digest of a generation's completed contexts."""
+        ...

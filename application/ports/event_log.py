@@ -1,0 +1,66 @@
+"""EventLog: what happened, append-only, gapless, in the order of commits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.subscription import Selection
+from domain.errors import PlayheadError
+from domain.events import NewEvent, RecordedEvent
+
+MAX_APPEND = 500
+"""Events that one shared commit takes at the most."""
+MAX_ATOMIC = 1000
+"""Events that one atomic commit takes at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one event of an append: taken now, taken before under the same key, or refused.
+
+    `event_id` and `position` are those of the event in the log (of the first, when `repeated`); a refusal
+    (KeyReused, WrongExpectedVersion, AtomicRefused) has neither.
+    """
+
+    event_id: str | None
+    position: int | None
+    repeated: bool = False
+    refusal: PlayheadError | None = None
+
+
+class EventLog(Protocol):
+    """The log of events. No method changes or removes a stored event, and the database refuses it too."""
+
+    def append(self, events: Sequence[NewEvent], *, atomic: bool = False) -> list[Verdict]:
+        """Append events in one durable commit and give each its verdict, in order.
+
+        As if they came one after the other: an event whose (source, key) is known with the same body digest
+        repeats the first answer, with another is refused; so does a twin in the same append. An event whose
+        `expected_version` is not the position of its subject's last event (0: none) is refused. The others
+        get the next positions. With `atomic`, one refusal refuses all: nothing is stored. An event with a
+        route and `not_before` is stored together with its own claim, due then, that cursors pass over.
+
+        Raises:
+            Unavailable: the database cannot be reached; whether it committed may be unknown.
+        """
+        ...
+
+    def head(self) -> int:
+        """The last position, 0 while the log is empty."""
+        ...
+
+    def get(self, event_id: str) -> RecordedEvent | None:
+        """The event of this id."""
+        ...
+
+    def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
+        """The first selected events, by ascending position."""
+        ...
+
+    def stream(self, selection: Selection, *, page: int = 500) -> Iterator[RecordedEvent]:
+        """All selected events by ascending position, read a page at a time."""
+        ...
+
+    def count(self, selection: Selection) -> int:
+        """How many events are selected."""
+        ...

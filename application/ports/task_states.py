@@ -1,0 +1,58 @@
+"""TaskStates: how far each event is, derived from contexts and claims; a task id is an event id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from domain.events import RecordedEvent
+
+TaskStatus = Literal["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """The state of one event's live run (generation 0).
+
+    `attempt` counts ended runs; `progress` is what the running worker last said; `due_at` is when a waiting
+    claim may be taken; `context_position` names the context that decided the state.
+    """
+
+    status: TaskStatus
+    attempt: int = 0
+    progress: Mapping[str, Any] | None = None
+    due_at: datetime | None = None
+    context_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """What a listing asks for; None asks for nothing. `since` is inclusive, `until` exclusive, both on `time`."""
+
+    type: str | None = None
+    subject: str | None = None
+    status: TaskStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class TaskStates(Protocol):
+    """Reads states, one or by the page."""
+
+    def of(self, events: Sequence[RecordedEvent]) -> list[TaskState]:
+        """The state of each event: its completed context; else the claim that covers it; else its last context.
+
+        completed → succeeded; a live lease → running; a claim tried before → retrying; another claim, or none
+        and no context → queued; dead → failed; discarded; no route → unrouted.
+        """
+        ...
+
+    def find(
+        self, wanted: EventFilter, *, before: int | None = None, after: int | None = None, limit: int
+    ) -> list[RecordedEvent]:
+        """Events that fit, newest first from below position `before`; with `after`, oldest first from above it.
+
+        A status is looked for where it is rare (claims, contexts that are not completed), never by reading the
+        log through.
+        """
+        ...

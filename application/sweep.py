@@ -1,0 +1,61 @@
+"""Sweeper: finds due work that no bell has woken a worker for."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from application.ports.claims import Claims
+from application.ports.dispatcher import Dispatcher
+
+SWEEP_SECONDS = 2.0
+"""How often to sweep, and how long due work waits before the first ring."""
+RING_AGAIN_SECONDS = 4.0
+"""How long after a ring that led to no claim the next one comes."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    mark: tuple[int, int]
+    since: float
+    rung: float | None = None
+
+
+class Sweeper:
+    """Rings a subscription whose due work nobody claims: after 2 s, then every 4 s while no claim is made."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        dispatcher: Dispatcher,
+        subscriptions: Iterable[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._claims = claims
+        self._dispatcher = dispatcher
+        self._subscriptions = list(subscriptions)
+        self._clock = clock
+        self._waiting: dict[str, _Waiting] = {}
+
+    def sweep(self) -> list[str]:
+        """Look once; the subscriptions that were rung.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        now = self._clock()
+        rung = []
+        for name, backlog in self._claims.backlog(self._subscriptions).items():
+            if not backlog.has_due:
+                self._waiting.pop(name, None)
+                continue
+            waiting = self._waiting.get(name)
+            if waiting is None or waiting.mark != backlog.mark:
+                self._waiting[name] = _Waiting(backlog.mark, now)
+                continue
+            patience = SWEEP_SECONDS if waiting.rung is None else RING_AGAIN_SECONDS
+            if now - (waiting.rung or waiting.since) >= patience:
+                self._dispatcher.ring(name)
+                waiting.rung = now
+                rung.append(name)
+        return rung

@@ -1,0 +1,1 @@
+"""What the service does: plain functions; first what is asked, then every port that is touched, by keyword."""

@@ -1,0 +1,115 @@
+"""Follow-up events: validated in the run that asks for them, appended by the `follow-ups` subscription."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic_core import to_json
+
+from application.engine import Batch, Outcome
+from application.ports.context_log import RecordedContext
+from application.ports.dispatcher import Dispatcher
+from application.ports.event_log import MAX_APPEND, EventLog
+from domain.context import TaskContext
+from domain.effects import EmitEvent
+from domain.errors import PermanentError, UnknownType
+from domain.events import MAX_DEPTH, NewEvent, RecordedEvent, derived_id, envelope_faults, parse_time, refuse
+from domain.registry import PipelineRegistry
+
+UnknownTypes = Literal["refuse", "keep"]
+MAX_FOLLOW_UPS = 1000
+"""Follow-up events that one run may ask for."""
+
+
+def follow_ups_of(
+    context: TaskContext,
+    *,
+    pipeline: str,
+    generation: int,
+    registry: PipelineRegistry,
+    unknown_types: UnknownTypes,
+) -> list[NewEvent]:
+    """The events that a run asks for; their ids and keys derive from it, so that they are appended once.
+
+    Raises:
+        PermanentError: too many, too deep, or an unusable name or time.
+        UnknownType: no pipeline accepts the type, and unknown types are refused.
+        InvalidEvent: the data does not fit the type's schema.
+    """
+    asked = [effect for effect in context.effects if isinstance(effect, EmitEvent)]
+    if len(asked) > MAX_FOLLOW_UPS:
+        raise PermanentError(
+            f"The run asks for {len(asked)} follow-up events; at most {MAX_FOLLOW_UPS} may be."
+        )
+    if asked and context.event.depth >= MAX_DEPTH:
+        raise PermanentError(f"The follow-up would be {MAX_DEPTH + 1} steps from its first event: a loop?")
+    return [
+        _follow_up(context.event, effect, pipeline, generation, registry, unknown_types) for effect in asked
+    ]
+
+
+def _follow_up(
+    cause: RecordedEvent,
+    effect: EmitEvent,
+    pipeline: str,
+    generation: int,
+    registry: PipelineRegistry,
+    unknown_types: UnknownTypes,
+) -> NewEvent:
+    data = to_json(effect.data, inf_nan_mode="strings").decode()
+    route, version = None, 1
+    try:
+        accepting = registry.pipeline_for(effect.type)
+    except UnknownType:
+        if unknown_types == "refuse":
+            raise
+    else:
+        schema = accepting.schemas[effect.type]
+        schema.read(data, schema.version)
+        route, version = accepting.name, schema.version
+    event_id = derived_id(cause.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
+    new = NewEvent(
+        id=event_id,
+        key=event_id,
+        type=effect.type,
+        data=data,
+        source=pipeline if effect.source is None else effect.source,
+        subject=cause.subject if effect.subject is None else effect.subject,
+        time=_time(effect.time) or cause.time,
+        not_before=_time(effect.not_before),
+        route=route,
+        schema_version=version,
+        cause=cause.id,
+        depth=cause.depth + 1,
+    )
+    refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
+    return new
+
+
+def _time(value: datetime | str | None) -> datetime | None:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+def append_follow_ups(
+    batch: Batch, *, registry: PipelineRegistry, events: EventLog, dispatcher: Dispatcher
+) -> Sequence[Outcome]:
+    """Append what the contexts of a claim ask for. Done again, it changes nothing: the keys are known."""
+    rows: Sequence[RecordedContext] = batch.rows
+    asked = [
+        event
+        for row in rows
+        for event in follow_ups_of(
+            TaskContext.from_json(row.context),
+            pipeline=row.pipeline,
+            generation=row.generation,
+            registry=registry,
+            # Validated when the run asked; a type that has lost its pipeline since is kept unrouted.
+            unknown_types="keep",
+        )
+    ]
+    for begin in range(0, len(asked), MAX_APPEND):
+        chunk = asked[begin : begin + MAX_APPEND]
+        events.append(chunk)
+        for route, event_id in {event.route: event.id for event in chunk if event.route}.items():
+            dispatcher.ring(route, event_id=event_id)
+    return [Outcome(position=row.position) for row in rows]

@@ -1,0 +1,175 @@
+"""Processing: run the pipeline of each event and say what is appended. Live and replay go through here."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from application.engine import Batch, Outcome
+from application.ports.claims import MAX_DEATHS, Claim
+from application.ports.context_log import ContextStatus, NewContext
+from application.use_cases.follow_ups import UnknownTypes, follow_ups_of
+from domain.context import Failure, Run, TaskContext, digest_of, whole_json
+from domain.errors import NewerSchema, TransientError, UnknownType
+from domain.events import RecordedEvent
+from domain.nodes import ElasticsearchIndexNode
+from domain.pipeline import NodeFailed, Pipeline
+from domain.registry import PipelineRegistry
+
+
+class Processor:
+    """Runs events through the loaded pipelines into one generation.
+
+    Live (generation 0) an event runs through the pipeline that it was routed to, as long as that one accepts its
+    type; a replay runs it through the one that accepts its type today.
+    """
+
+    def __init__(
+        self,
+        registry: PipelineRegistry,
+        *,
+        generation: int = 0,
+        unknown_types: UnknownTypes = "refuse",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._registry = registry
+        self._generation = generation
+        self._unknown_types = unknown_types
+        self._clock = clock
+        self._prepared: dict[str, Pipeline] = {}
+
+    def process(self, batch: Batch) -> Sequence[Outcome]:
+        """Run each event of a claim. Events that a stopping worker has not begun are handed back."""
+        outcomes = []
+        for event in batch.rows:
+            if batch.stopping():
+                outcomes.append(Outcome(position=event.position, back="hand_back"))
+                continue
+            outcomes.append(self._process_one(event, batch))
+            batch.done += 1
+        return outcomes
+
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each pipeline as it is run here, by name."""
+        return {pipeline.name: self.prepared(pipeline).fingerprint for pipeline in self._registry}
+
+    def prepared(self, pipeline: Pipeline) -> Pipeline:
+        """The pipeline as it is run: with the node that makes its result searchable."""
+        found = self._prepared.get(pipeline.name)
+        if found is None:
+            found = self._prepared[pipeline.name] = pipeline.add_node(
+                ElasticsearchIndexNode(pipeline.document)
+            )
+        return found
+
+    def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
+        if self._generation == 0 and event.route is not None and event.route in self._registry:
+            routed = self._registry.named(event.route)
+            if event.type in routed.accepts:
+                return routed
+        return self._registry.get_pipeline(event)
+
+    def _process_one(self, event: RecordedEvent, batch: Batch) -> Outcome:
+        claim = batch.claim
+        try:
+            pipeline = self.prepared(self._pipeline_of(event))
+        except UnknownType as error:
+            return self._ended(
+                event, claim, None, TaskContext(event=event), "dead", {}, _failure(None, error)
+            )
+        if claim.deaths >= MAX_DEATHS:
+            died = Failure(
+                node=None,
+                type="WorkerDied",
+                message=f"{claim.deaths} workers died while they ran this event.",
+            )
+            return self._ended(event, claim, pipeline, TaskContext(event=event), "dead", {}, died)
+        timer = _Timer(self._clock, batch)
+        try:
+            context = pipeline.run(event, timer)
+            if context.effects:
+                follow_ups_of(
+                    context,
+                    pipeline=pipeline.name,
+                    generation=self._generation,
+                    registry=self._registry,
+                    unknown_types=self._unknown_types,
+                )
+        except NewerSchema:
+            return Outcome(position=event.position, back="hand_back")
+        except NodeFailed as failed:
+            cause = failed.__cause__ or failed
+            timer("")
+            failure = _failure(failed.node, cause)
+            status: ContextStatus = "dead"
+            if isinstance(cause, TransientError) and claim.attempt + 1 < pipeline.retry.attempts:
+                status = "failed"
+            return self._ended(event, claim, pipeline, failed.context, status, timer.seconds, failure)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a run raises ends this event, not the worker
+            failure = _failure(None, error)
+            return self._ended(
+                event, claim, pipeline, TaskContext(event=event), "dead", timer.seconds, failure
+            )
+        return self._ended(event, claim, pipeline, context, "completed", timer.seconds, None)
+
+    def _ended(
+        self,
+        event: RecordedEvent,
+        claim: Claim,
+        pipeline: Pipeline | None,
+        context: TaskContext,
+        status: ContextStatus,
+        seconds: dict[str, float],
+        failure: Failure | None,
+    ) -> Outcome:
+        name = pipeline.name if pipeline else event.route or ""
+        fingerprint = pipeline.fingerprint if pipeline else ""
+        run = Run(
+            pipeline=name,
+            generation=self._generation,
+            attempt=claim.attempt + 1,
+            fingerprint=fingerprint,
+            status=status,
+            seconds=seconds,
+            failure=failure,
+        )
+        result = context.result_json
+        new = NewContext(
+            event_position=event.position,
+            pipeline=name,
+            generation=self._generation,
+            status=status,
+            context=whole_json(result, run),
+            digest=digest_of(result),
+            fingerprint=fingerprint,
+            emits=status == "completed" and any(effect.kind == "emit_event" for effect in context.effects),
+        )
+        return Outcome(position=event.position, context=new, back="retry" if status == "failed" else None)
+
+
+class _Timer:
+    """The observer of a run: seconds by node."""
+
+    def __init__(self, clock: Callable[[], float], batch: Batch) -> None:
+        self._clock = clock
+        self._batch = batch
+        self._node = ""
+        self._began = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, node: str) -> None:
+        now = self._clock()
+        if self._node:
+            self.seconds[self._node] = round(now - self._began, 6)
+        self._node, self._began = node, now
+        self._batch.step = node
+
+
+def _failure(node: str | None, error: BaseException) -> Failure:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = None
+    if frames:
+        path = Path(frames[-1].filename)
+        where = f"{'/'.join(path.parts[-2:])}:{frames[-1].lineno} in {frames[-1].name}"
+    message = str(error).encode(errors="replace").decode()[:2000]
+    return Failure(node=node, type=type(error).__name__, message=message, where=where)

@@ -1,0 +1,88 @@
+"""Results: made searchable by the `index` subscription, and searched."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from application.engine import Batch, Outcome
+from application.ports.claims import Claims
+from application.ports.context_log import RecordedContext
+from application.ports.journal import Journal
+from application.ports.search_index import FieldType, SearchAnswer, SearchDocument, SearchIndex, SearchQuery
+from domain.context import TaskContext
+from domain.effects import IndexDocument
+from domain.errors import Unavailable
+
+INDEX = "index"
+"""The name of the subscription that fills the index."""
+
+
+@dataclass(kw_only=True)
+class Indexer:
+    """Carries documents to the index; makes the index first, and again after it was away."""
+
+    index: SearchIndex
+    fields: Mapping[str, FieldType]
+    journal: Journal
+    _opened: bool = False
+
+    def index_contexts(self, batch: Batch) -> Sequence[Outcome]:
+        """Put the documents that the contexts of a claim declare.
+
+        Raises:
+            Unavailable: the index cannot be reached; the claim is tried again.
+        """
+        rows: Sequence[RecordedContext] = batch.rows
+        if not self._opened:
+            self.index.open(self.fields)
+            self._opened = True
+        documents = [document for row in rows for document in documents_of(row)]
+        try:
+            rejections = self.index.put(documents) if documents else []
+        except Unavailable:
+            self._opened = False
+            raise
+        for rejection in rejections:
+            self.journal.documents_rejected([rejection.event_id], rejection.reason)
+        return [Outcome(position=row.position) for row in rows]
+
+
+def documents_of(row: RecordedContext) -> list[SearchDocument]:
+    """The documents that a context declares; the last one wins, for they share the event's id."""
+    context = TaskContext.from_json(row.context)
+    event = context.event
+    envelope: Mapping[str, Any] = {
+        "event_id": event.id,
+        "position": event.position,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "time": event.time,
+        "pipeline": row.pipeline,
+        "generation": row.generation,
+    }
+    declared = [effect for effect in context.effects if isinstance(effect, IndexDocument)]
+    return [
+        SearchDocument(version=row.position, envelope=envelope, document=effect.document)
+        for effect in declared[-1:]
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An answer, who gave it, and how many contexts the index is behind the log."""
+
+    answer: SearchAnswer
+    backend: str
+    index_lag: int
+
+
+def search(query: SearchQuery, *, index: SearchIndex, claims: Claims) -> Found:
+    """Answer a query from the index."""
+    return Found(answer=index.search(query), backend=index.backend, index_lag=index_lag(claims=claims))
+
+
+def index_lag(*, claims: Claims) -> int:
+    """How many contexts lie between the log's head and what is known to be indexed."""
+    backlog = claims.backlog([INDEX]).get(INDEX)
+    return backlog.head - backlog.cursor + backlog.claimed if backlog else 0

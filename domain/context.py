@@ -1,0 +1,161 @@
+"""TaskContext: an event and what each node made of it; the whole of it is what a run appends."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from json import JSONDecoder
+from random import Random
+from typing import Any, Self
+
+from pydantic_core import from_json, to_json, to_jsonable_python
+
+from domain.effects import Effect, effect_from_members
+from domain.errors import PermanentError
+from domain.events import RecordedEvent, derived_id
+
+_SCALARS = frozenset({str, int, bool, type(None)})
+_DATA = ',"data":'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a run did not complete: the node it ended in, the exception's type and words, and where it was raised."""
+
+    node: str | None
+    type: str
+    message: str
+    where: str | None = None
+    """`file:line in function`, of the last frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is true of one run and not of its result: which attempt, which code, how long each node took.
+
+    `seconds` is by node name, in order. `fingerprint` names the pipeline's code, parameters and schemas.
+    """
+
+    pipeline: str
+    generation: int
+    attempt: int
+    fingerprint: str
+    status: str
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskContext:
+    """The event, each node's output under the node's name, the declared effects, and the run that made them.
+
+    Immutable: every change is a new context. `data` is the event's data as today's schema reads it; it is
+    derived, so it is neither stored nor compared. `node` is the node that is at work.
+    """
+
+    event: RecordedEvent
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    effects: tuple[Effect, ...] = ()
+    run: Run | None = None
+    data: Any = field(default=None, compare=False)
+    node: str = field(default="", compare=False)
+
+    @property
+    def now(self) -> datetime:
+        """The time of this run, the same in every replay: when the event was recorded."""
+        return self.event.recorded_at
+
+    def id(self, ordinal: int = 0) -> str:
+        """A UUID for this node to use, the same in every replay."""
+        return derived_id(self.event.id, "id", self.node, ordinal)
+
+    def random(self, ordinal: int = 0) -> Random:
+        """A seeded source of randomness for this node, the same in every replay."""
+        return Random(f"{self.event.id}\x00{self.node}\x00{ordinal}")
+
+    def with_output(self, name: str, value: Any) -> Self:
+        """Record a node's output. It is kept as the JSON value that a later reader will see.
+
+        Raises:
+            PermanentError: the value has no JSON form, or holds NaN or an infinity.
+        """
+        return replace(self, outputs={**self.outputs, name: _plain(name, value)})
+
+    def declare(self, effect: Effect) -> Self:
+        """Ask for an effect, in the name of the node at work."""
+        ordinal = sum(other.node == self.node for other in self.effects)
+        return replace(self, effects=(*self.effects, replace(effect, node=self.node, ordinal=ordinal)))
+
+    def at(self, node: str) -> Self:
+        """The context as this node receives it."""
+        return replace(self, node=node)
+
+    def ended(self, run: Run) -> Self:
+        """The context with the run that made it."""
+        return replace(self, run=run, node="")
+
+    @property
+    def result_json(self) -> str:
+        """Event, outputs and effects as JSON members: what the digest is over."""
+        outputs = to_json(self.outputs).decode()
+        effects = to_json([effect.members() for effect in self.effects]).decode() if self.effects else "[]"
+        return f'"event":{self.event.json},"outputs":{outputs},"effects":{effects}'
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of event, outputs and effects; two contexts are identical when their digests are."""
+        return digest_of(self.result_json)
+
+    @property
+    def json(self) -> str:
+        """The whole context as JSON; `from_json` gives an equal context back."""
+        return whole_json(self.result_json, self.run)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a context back, with the exact text of its event's data; `data` is the plain JSON value."""
+        # In the JSON of an event `data` is the last member, and no string can hold the unescaped marker.
+        start = text.index(_DATA) + len(_DATA)
+        data, end = JSONDecoder().raw_decode(text, start)
+        members = from_json(text[:start] + "null" + text[end:])
+        run = members["run"]
+        return cls(
+            event=RecordedEvent.from_members(members["event"], text[start:end]),
+            outputs=members["outputs"],
+            effects=tuple(map(effect_from_members, members["effects"])),
+            run=run and Run(**{**run, "failure": run["failure"] and Failure(**run["failure"])}),
+            data=data,
+        )
+
+
+def digest_of(result_json: str) -> str:
+    """The digest of a context whose `result_json` is already at hand."""
+    return hashlib.sha256(result_json.encode()).hexdigest()
+
+
+def whole_json(result_json: str, run: Run | None) -> str:
+    """The JSON of a context whose `result_json` is already at hand."""
+    return f'{{{result_json},"run":{to_json(run).decode()}}}'
+
+
+def _plain(name: str, value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
+    try:
+        plain = to_jsonable_python(value)
+    except ValueError as error:
+        raise PermanentError(f"The output of node {name!r} has no JSON form: {error}") from error
+    if not _is_finite(plain):
+        raise PermanentError(f"The output of node {name!r} holds NaN or an infinity, which JSON cannot say.")
+    return plain
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return True

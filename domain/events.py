@@ -1,0 +1,163 @@
+"""Events: what happened, before (`NewEvent`) and after (`RecordedEvent`) the log gave it its position."""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic_core import from_json, to_json
+
+from domain.errors import Fault, InvalidEvent
+
+MAX_DEPTH = 16
+"""How many follow-ups may stand between an event from outside and the last event that it caused."""
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]{1,200}")
+_CLEAN = re.compile(r"[^\x00-\x1f\x7f]{0,512}")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event as it is handed to the log: validated, routed, not yet recorded.
+
+    `data` is the exact JSON text that was sent. `route` is the name of the one pipeline that the type has in
+    the process that accepted the event, None when it has none. `expected_version` is the position that the
+    subject's last event must have (0: no event yet). With `not_before` the event is due later.
+    """
+
+    id: str
+    type: str
+    data: str
+    source: str = ""
+    subject: str = ""
+    time: datetime | None = None
+    route: str | None = None
+    key: str | None = None
+    expected_version: int | None = None
+    not_before: datetime | None = None
+    schema_version: int = 1
+    cause: str | None = None
+    depth: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> int:
+        """A stable number from 0 to 32,767 that all events of one subject share (CRC-32, 15 bits)."""
+        return zlib.crc32(self.subject.encode()) & 0x7FFF
+
+    @property
+    def body_digest(self) -> str | None:
+        """What two requests with one key are compared by: SHA-256 of type, subject and exact data."""
+        if self.key is None:
+            return None
+        parts = (self.type, self.subject, self.data)
+        framed = b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode() for part in parts))
+        return hashlib.sha256(framed).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedEvent:
+    """An event in the log. Nothing about it ever changes.
+
+    `position` counts from 1 without a gap, in the order of commits. `time` is when it happened, as its sender
+    says, else when it was recorded. `data` is the exact JSON text; `cause` the id of the event whose pipeline
+    asked for this one, `depth` how many such steps lie behind it.
+    """
+
+    position: int
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    recorded_at: datetime
+    route: str | None
+    lane: int
+    data: str
+    key: str | None = None
+    schema_version: int = 1
+    cause: str | None = None
+    depth: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def json(self) -> str:
+        """The event as one JSON object whose last member, `data`, is the exact text."""
+        envelope = to_json(
+            {
+                "position": self.position,
+                "id": self.id,
+                "type": self.type,
+                "source": self.source,
+                "subject": self.subject,
+                "time": self.time,
+                "recorded_at": self.recorded_at,
+                "route": self.route,
+                "lane": self.lane,
+                "key": self.key,
+                "schema_version": self.schema_version,
+                "cause": self.cause,
+                "depth": self.depth,
+                "attributes": self.attributes,
+            }
+        ).decode()
+        return f'{envelope[:-1]},"data":{self.data}}}'
+
+    @classmethod
+    def from_members(cls, members: Mapping[str, Any], data: str) -> Self:
+        """Rebuild an event from the parsed members of its `json` and the exact text of its data."""
+        times = {name: parse_time(members[name]) for name in ("time", "recorded_at")}
+        return cls(**{**members, **times, "data": data})
+
+
+def parse_time(text: str) -> datetime:
+    """Read an RFC 3339 time, which must name its offset, as UTC.
+
+    Raises:
+        ValueError: the text is not one.
+    """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time such as 2026-01-31T09:30:00Z.")
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+
+
+def envelope_faults(*, type: str, source: str, subject: str, key: str | None) -> list[Fault]:  # noqa: A002
+    """Say what is wrong with an event's names: lengths, and characters that no log line or index should meet."""
+    faults = []
+    if not _PRINTABLE.fullmatch(type):
+        faults.append(Fault("/type", "name", "The type must be 1 to 200 printable ASCII characters."))
+    if not _CLEAN.fullmatch(source):
+        faults.append(
+            Fault("/source", "name", "The source must be at most 512 characters, none of them control.")
+        )
+    if not _CLEAN.fullmatch(subject):
+        faults.append(
+            Fault("/subject", "name", "The subject must be at most 512 characters, none of them control.")
+        )
+    if key is not None and not _PRINTABLE.fullmatch(key):
+        faults.append(Fault("", "key", "The idempotency key must be 1 to 200 printable ASCII characters."))
+    return faults
+
+
+def refuse(faults: list[Fault]) -> None:
+    """Raise `InvalidEvent` with these faults, if there are any."""
+    if faults:
+        places = "; ".join(f"{fault.pointer or 'event'}: {fault.message}" for fault in faults[:5])
+        raise InvalidEvent(places, faults=faults)
+
+
+def derived_id(event_id: str, *parts: object) -> str:
+    """A UUIDv7 (RFC 9562) that is the same for the same parts: the event's own time, random bits from a hash."""
+    digest = hashlib.sha256("\x00".join([event_id, *map(str, parts)]).encode()).hexdigest()
+    variant = "89ab"[int(digest[3], 16) & 3]
+    return f"{event_id[:13]}-7{digest[:3]}-{variant}{digest[4:7]}-{digest[7:19]}"
+
+
+def attributes_from_json(text: str | None) -> Mapping[str, Any]:
+    """Read stored extension attributes; none are stored as no text."""
+    return from_json(text) if text else {}

@@ -1,0 +1,221 @@
+"""Pipeline and Node: an ordered fold of pure steps over one event."""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol, get_type_hints, runtime_checkable
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from domain.context import TaskContext
+from domain.errors import InvalidPipeline, PlayheadError
+from domain.events import RecordedEvent
+from domain.retry import Retry
+from domain.upcasting import Schema
+
+_PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
+RESERVED = frozenset({"index", "effects"})
+"""Names of subscriptions that are not a pipeline's."""
+
+
+@runtime_checkable
+class Node(Protocol):
+    """A pure step with a stable name: it takes a context and gives a new one, and touches nothing else."""
+
+    @property
+    def name(self) -> str:
+        """Under this name its output is kept; unique in its pipeline."""
+        ...
+
+    def __call__(self, context: TaskContext) -> TaskContext:
+        """Make a new context of this one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionNode:
+    """A plain function as a node: what it returns becomes the output under its name.
+
+    A function that returns a context (because it declares effects, say) has it taken as it is.
+    """
+
+    name: str
+    function: Callable[[TaskContext], Any]
+
+    def __call__(self, context: TaskContext) -> TaskContext:
+        result = self.function(context)
+        return result if isinstance(result, TaskContext) else context.with_output(self.name, result)
+
+
+def node(function: Callable[[TaskContext], Any]) -> FunctionNode:
+    """Lift a function of a context into a node that is named after it."""
+    return FunctionNode(function.__name__, function)
+
+
+Observer = Callable[[str], None]
+"""Told the name of each node as it begins, and the empty name when the last has ended. The domain has no clock."""
+
+
+class NodeFailed(PlayheadError):
+    """A node raised; the cause is what it raised. Holds the context as the node received it."""
+
+    code = "node-failed"
+
+    def __init__(self, node: str, context: TaskContext, cause: Exception) -> None:
+        super().__init__(f"Node {node!r} raised {type(cause).__name__}: {cause}")
+        self.node = node
+        self.context = context
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What happens to events of some types: a name, a schema for each type, and nodes in order.
+
+    `accepts` maps an event type to its schema (a pydantic model stands for version 1 of itself). `document`
+    makes the searchable document of a finished context; the pydantic model that it is annotated to return
+    gives the index its fields. `retry` says how often a `TransientError` is tried again.
+
+    Raises:
+        InvalidPipeline: a name is not usable or stands twice, or `document` names no model.
+    """
+
+    name: str
+    accepts: Mapping[str, Schema | type[BaseModel]]
+    nodes: tuple[Node, ...] = ()
+    document: Callable[[TaskContext], BaseModel] | None = None
+    retry: Retry = field(default_factory=Retry)
+
+    def __post_init__(self) -> None:
+        if not _PIPELINE_NAME.fullmatch(self.name) or self.name in RESERVED:
+            raise InvalidPipeline(
+                f"{self.name!r} cannot name a pipeline: use lower-case letters, digits and _, "
+                f"and not {' or '.join(sorted(RESERVED))}."
+            )
+        if not self.accepts:
+            raise InvalidPipeline(f"Pipeline {self.name!r} accepts no event type.")
+        names = [inner.name for inner in walk(self.nodes)]
+        for name in names:
+            if not _NODE_NAME.fullmatch(name):
+                raise InvalidPipeline(f"Pipeline {self.name!r}: {name!r} cannot name a node.")
+            if names.count(name) > 1:
+                raise InvalidPipeline(f"Pipeline {self.name!r} has two nodes called {name!r}.")
+        if self.document is not None and self.document_model is None:
+            raise InvalidPipeline(
+                f"Pipeline {self.name!r}: annotate what {self.document.__name__}() returns with its pydantic model; "
+                "the fields of the index are read from it."
+            )
+
+    @cached_property
+    def schemas(self) -> Mapping[str, Schema]:
+        """The schema of each event type."""
+        return {
+            type_: schema if isinstance(schema, Schema) else Schema(schema)
+            for type_, schema in self.accepts.items()
+        }
+
+    @cached_property
+    def document_model(self) -> type[BaseModel] | None:
+        """The pydantic model of the documents, None when the pipeline has no own document."""
+        returned = get_type_hints(self.document).get("return") if self.document else None
+        return returned if isinstance(returned, type) and issubclass(returned, BaseModel) else None
+
+    def add_node(self, node: Node) -> "Pipeline":
+        """A new pipeline with this node at the end; this one stays as it is."""
+        return replace(self, nodes=(*self.nodes, node))
+
+    def run(self, event: RecordedEvent, observe: Observer | None = None) -> TaskContext:
+        """Fold the nodes over the event.
+
+        Raises:
+            InvalidEvent: the stored data does not fit today's schema.
+            NewerSchema: the data was written by newer code.
+            NodeFailed: a node raised.
+        """
+        data = self.schemas[event.type].read(event.data, event.schema_version)
+        context = TaskContext(event=event, data=data)
+        context = fold(self.nodes, context, observe)
+        if observe is not None:
+            observe("")
+        return context
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names this pipeline's code: nodes with their source and parameters, schemas, document.
+
+        Equal code has an equal fingerprint on every machine. Libraries that nodes call are not seen.
+        """
+        parts = {
+            "name": self.name,
+            "schemas": {
+                type_: [
+                    schema.version,
+                    schema.model.model_json_schema(),
+                    *map(_source, schema.upcasters.values()),
+                ]
+                for type_, schema in sorted(self.schemas.items())
+            },
+            "nodes": [_parameters(inner) for inner in walk(self.nodes)],
+            "document": self.document and [_source(self.document), _schema(self.document_model)],
+        }
+        return hashlib.sha256(to_json(parts)).hexdigest()[:16]
+
+
+def fold(nodes: tuple[Node, ...], context: TaskContext, observe: Observer | None = None) -> TaskContext:
+    """Run nodes one after the other, each on what the one before made.
+
+    Raises:
+        NodeFailed: a node raised.
+    """
+    for step in nodes:
+        if observe is not None:
+            observe(step.name)
+        before = context.at(step.name)
+        try:
+            context = step(before)
+        except NodeFailed:
+            raise
+        except Exception as error:
+            raise NodeFailed(step.name, before, error) from error
+        if not isinstance(context, TaskContext):
+            error = TypeError(f"a node returns a TaskContext, not {type(context).__name__}")
+            raise NodeFailed(step.name, before, error) from error
+    return context
+
+
+def walk(nodes: tuple[Node, ...]) -> Iterator[Node]:
+    """All nodes in order, those inside other nodes (their `nodes`) after the one they are in."""
+    for outer in nodes:
+        yield outer
+        yield from walk(getattr(outer, "nodes", ()))
+
+
+def _schema(model: type[BaseModel] | None) -> Any:
+    return model and model.model_json_schema()
+
+
+def _parameters(inner: Node) -> Any:
+    """A node's identity: its name, its source, its parameters."""
+    if isinstance(inner, FunctionNode):
+        return [inner.name, _source(inner.function)]
+    parameters = {}
+    if is_dataclass(inner):
+        parameters = {
+            item.name: _source(value) if callable(value := getattr(inner, item.name)) else repr(value)
+            for item in fields(inner)
+            if item.name != "nodes"
+        }
+    return [inner.name, _source(type(inner)), parameters]
+
+
+def _source(thing: Any) -> str:
+    """The source of a function or class; where there is none (built interactively), its compiled code."""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        code = getattr(thing, "__code__", None)
+        return repr((code.co_code, code.co_consts, code.co_names)) if code else repr(type(thing).__qualname__)

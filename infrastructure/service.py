@@ -1,0 +1,78 @@
+"""Service: starts and stops what a process needs, in order, whichever adapters the settings chose."""
+
+import fcntl
+import time
+from typing import Any
+
+from domain.errors import Misconfigured
+from infrastructure.container import SERVICE_OWNER, Container
+from infrastructure.sql.engine import open_lock
+
+_LOCK_SECONDS = 3.0
+
+
+class Service:
+    """The life of one process: `prepare`, for the embedded service also `start_engine`, and `stop`."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._lock: Any = None
+        self._engine_runs = False
+
+    def prepare(self, *, migrate: bool) -> None:
+        """Make sure of the pipelines, the database and its migrations, and register the subscriptions.
+
+        Raises:
+            Misconfigured: migrations are missing and `migrate` is not set, or pipelines cannot be loaded.
+            InvalidPipeline: pipelines contradict each other.
+            Unavailable: the database cannot be reached.
+        """
+        container = self._container
+        container.fields()  # two documents that disagree on a field stop the start
+        store = container.store()
+        if migrate:
+            store.upgrade()
+        store.require_newest()
+        store.claims.register(container.subscriptions().values())
+
+    def start_engine(self) -> None:
+        """Start the embedded engine's threads, if the settings name no broker.
+
+        Raises:
+            Misconfigured: another service runs on the same SQLite file.
+        """
+        container = self._container
+        settings = container.settings()
+        if settings.celery_broker_url:
+            return
+        if not settings.is_postgres:
+            self._become_the_service()
+        container.dispatcher().start(container.engine(), container.sweeper(), container.journal())
+        self._engine_runs = True
+
+    def stop(self) -> None:
+        """Hand back what has not run, and close everything."""
+        container = self._container
+        if self._engine_runs:
+            container.dispatcher().stop()
+        container.store().close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _become_the_service(self) -> None:
+        """Take the lock that a running service holds: who gets it knows that its predecessor is dead."""
+        store = self._container.store()
+        self._lock = open_lock(store.database.url.database, "service")
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Misconfigured(
+                        f"Another Playhead service runs on {store.database.url.database}. Stop it, or set PLAYHEAD_HOME "
+                        "to another folder."
+                    ) from None
+                time.sleep(0.1)
+        store.claims.end_leases(SERVICE_OWNER)

@@ -1,0 +1,140 @@
+"""Settings: the only reader of the environment. A wrong value stops the start, with its name."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.errors import Misconfigured
+
+DEFAULT_QUEUE = "playhead"
+_SECRET = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]+)@")
+
+
+class Settings(BaseSettings):
+    """Every setting of the service. The environment's names are the fields' names in capitals.
+
+    Precedence: command-line flag, environment, `.env` in the working directory, default.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    playhead_home: Path = Field(
+        Path(".playhead"),
+        description="Where the embedded service keeps its state: the database and search files.",
+    )
+    database_url: str = Field(
+        "",
+        description="The database, as SQLAlchemy URL: postgresql+psycopg://user:password@host/name or "
+        "sqlite:////absolute/path. Empty: a SQLite file in PLAYHEAD_HOME.",
+    )
+    celery_broker_url: str = Field(
+        "",
+        description="Redis (redis://) or RabbitMQ (amqp://). Empty: no broker, the engine runs in the API process.",
+    )
+    celery_result_backend: str = Field(
+        "",
+        description="Where Celery keeps the answers of its tasks. Empty: nowhere; nothing depends on them.",
+    )
+    elasticsearch_url: str = Field(
+        "", description="Elasticsearch 8 or 9. Empty: the embedded search, a SQLite file in PLAYHEAD_HOME."
+    )
+    elasticsearch_index: str = Field("playhead", description="The alias under which results are searched.")
+    host: str = Field("127.0.0.1", description="The address that the API listens on.")
+    port: int = Field(
+        8080, ge=0, le=65535, description="The port that the API listens on; 0 picks a free one."
+    )
+    pipelines: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Modules with a PIPELINES tuple, separated by commas, beside the installed packages."
+    )
+    pipeline_queues: dict[str, str] = Field(
+        {},
+        description=f'The Celery queue of a pipeline, as JSON: {{"flights": "bulk"}}. Others use {DEFAULT_QUEUE!r}.',
+    )
+    unknown_types: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description="What becomes of an event whose type no pipeline accepts: refused, or kept unrouted.",
+    )
+    worker_concurrency: int = Field(2, ge=1, le=64, description="Processes of a Celery worker.")
+    worker_max_tasks_per_child: int = Field(
+        10_000, ge=1, description="Turns after which a worker process is renewed."
+    )
+    engine_threads: int = Field(2, ge=1, le=16, description="Threads of the embedded engine.")
+    lease_seconds: float = Field(
+        30.0, ge=1, le=3600, description="How long a claim is held without a heartbeat."
+    )
+    claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console for a terminal, JSON lines otherwise."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level logged."
+    )
+
+    @field_validator("pipelines", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value.startswith(("postgres://", "postgresql://")):
+            value = "postgresql+psycopg://" + value.split("://", 1)[1]
+        if value and not value.startswith(("postgresql+psycopg://", "sqlite:///")):
+            raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
+        return value
+
+    @field_validator("celery_broker_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "amqp://", "amqps://", "sentinel://")):
+            raise ValueError("must begin with redis://, rediss://, sentinel://, amqp:// or amqps://")
+        return value
+
+    @model_validator(mode="after")
+    def _no_broker_for_sqlite(self) -> "Settings":
+        if self.celery_broker_url and not self.is_postgres:
+            raise ValueError(
+                "CELERY_BROKER_URL is set but DATABASE_URL names no PostgreSQL: SQLite serves one process. "
+                "Set DATABASE_URL, or leave the broker out."
+            )
+        return self
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the database is PostgreSQL."""
+        return self.database_url.startswith("postgresql")
+
+    @property
+    def store_url(self) -> str:
+        """The database that is used: the one named, else the embedded file."""
+        return self.database_url or f"sqlite:///{(self.playhead_home / 'playhead.db').absolute()}"
+
+    def masked(self) -> dict[str, Any]:
+        """All settings by their environment names, passwords in URLs covered."""
+        return {name.upper(): _mask(value) for name, value in self.model_dump(mode="json").items()}
+
+
+def _mask(value: Any) -> Any:
+    return _SECRET.sub(r"\1:***@", value) if isinstance(value, str) else value
+
+
+def load(**flags: Any) -> Settings:
+    """Read the settings; flags that are not None go before the environment.
+
+    Raises:
+        Misconfigured: a value is wrong; the message names each setting.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        lines = [
+            f"{'_'.join(map(str, item['loc'])).upper() or 'settings'}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise Misconfigured("; ".join(lines)) from None

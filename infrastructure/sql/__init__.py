@@ -1,0 +1,1 @@
+"""The stores on SQLAlchemy, for PostgreSQL and SQLite; `store` puts them together."""

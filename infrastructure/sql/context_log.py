@@ -1,0 +1,98 @@
+"""The context log on SQL. Rows come in by the completion of a claim alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, union_all, update
+
+from application.ports.context_log import ContextLog, ContextStatus, NewContext, RecordedContext
+from application.subscription import Selection
+from infrastructure.sql.engine import Database, DatabaseNow
+from infrastructure.sql.models import HeadRow
+from infrastructure.sql.selections import TABLES, within
+
+_CONTEXTS = TABLES["task_contexts"]
+
+
+class SqlContextLog(ContextLog):
+    """Keeps the contexts of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def head(self) -> int:
+        with self._database.reading() as connection:
+            return connection.scalar(select(HeadRow.position).where(HeadRow.log == "task_contexts")) or 0
+
+    def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
+        statement = within(select(_CONTEXTS), _CONTEXTS, selection, after=selection.after, limit=limit)
+        with self._database.reading() as connection:
+            return [_context(row) for row in connection.execute(statement).mappings()]
+
+    def of_event(self, event_position: int) -> list[RecordedContext]:
+        # Two selects, because each of them has an index of its own.
+        of_event = select(_CONTEXTS).where(_CONTEXTS.c.event_position == event_position)
+        both = union_all(
+            of_event.where(_CONTEXTS.c.status == "completed"),
+            of_event.where(_CONTEXTS.c.status != "completed"),
+        )
+        with self._database.reading() as connection:
+            rows = [_context(row) for row in connection.execute(both).mappings()]
+        return sorted(rows, key=lambda row: row.position)
+
+    def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
+        columns = (_CONTEXTS.c.position, _CONTEXTS.c.event_position, _CONTEXTS.c.status)
+        statement = within(
+            select(*columns), _CONTEXTS, Selection(where={"generation": 0}), after=after, limit=limit
+        )
+        with self._database.reading() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+
+    def summary(self, generation: int) -> list[tuple[str, ContextStatus, int]]:
+        statement = (
+            select(_CONTEXTS.c.pipeline, _CONTEXTS.c.status, func.count())
+            .where(_CONTEXTS.c.generation == generation)
+            .group_by(_CONTEXTS.c.pipeline, _CONTEXTS.c.status)
+            .order_by(_CONTEXTS.c.pipeline, _CONTEXTS.c.status)
+        )
+        with self._database.reading() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+
+    def digests(self, generation: int, *, after: int, limit: int) -> list[tuple[int, str, str]]:
+        statement = (
+            select(_CONTEXTS.c.event_position, _CONTEXTS.c.pipeline, _CONTEXTS.c.digest)
+            .where(
+                _CONTEXTS.c.status == "completed",
+                _CONTEXTS.c.generation == generation,
+                _CONTEXTS.c.event_position > after,
+            )
+            .order_by(_CONTEXTS.c.event_position, _CONTEXTS.c.pipeline)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+
+
+def append_contexts(connection: Connection, contexts: Sequence[NewContext]) -> None:
+    """Append contexts on SQLite, inside the transaction that completes their claim."""
+    if not contexts:
+        return
+    head = connection.scalar(select(HeadRow.position).where(HeadRow.log == "task_contexts")) or 0
+    now = connection.scalar(select(DatabaseNow()))
+    rows = [
+        {**context_members(context), "position": position, "recorded_at": now}
+        for position, context in enumerate(contexts, head + 1)
+    ]
+    connection.execute(insert(_CONTEXTS), rows)
+    connection.execute(
+        update(HeadRow).where(HeadRow.log == "task_contexts").values(position=head + len(contexts))
+    )
+
+
+def context_members(context: NewContext) -> dict[str, Any]:
+    """A context's columns, but for those that the log gives it."""
+    return {name: getattr(context, name) for name in NewContext.__slots__}
+
+
+def _context(row: Mapping[Any, Any]) -> RecordedContext:
+    return RecordedContext(**row)

@@ -1,0 +1,173 @@
+"""Engine: connections to PostgreSQL or SQLite, with the durability and the time-outs that the promises need."""
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import expression
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from domain.errors import Unavailable
+from infrastructure.sql.models import UtcTime
+
+BUSY_SECONDS = 5.0
+"""How long a SQLite writer waits for the database, a PostgreSQL statement for a lock."""
+
+
+class DatabaseNow(expression.FunctionElement[Any]):
+    """The database's clock, read when the statement runs, not when its transaction began."""
+
+    type = UtcTime()
+    inherit_cache = True
+
+    def __init__(self, plus: Any = None) -> None:
+        """`plus` is a number of seconds, added to the time."""
+        super().__init__(expression.bindparam(None, 0.0 if plus is None else plus, unique=True))
+
+
+@compiles(DatabaseNow, "postgresql")
+def _postgres_now(element: DatabaseNow, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(clock_timestamp() + make_interval(secs => CAST({seconds} AS double precision)))"
+
+
+@compiles(DatabaseNow, "sqlite")
+def _sqlite_now(element: DatabaseNow, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', {seconds} || ' seconds') || '000+00:00')"
+
+
+class Database:
+    """One database: reading, writing, and a single autocommitted call.
+
+    On SQLite all writers, of this process and of others, stand behind one file lock, so that none starves in
+    SQLite's own waiting; on PostgreSQL a writer is a plain transaction.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = make_url(url)
+        self.is_postgres = self.url.get_backend_name() == "postgresql"
+        self.engine = _postgres(url, pool_size) if self.is_postgres else _sqlite(url)
+        self._writer = threading.RLock()
+        self._lock_file: Any = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reading, in a transaction that sees one state."""
+        with translated(), self.engine.connect() as connection:
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection in a transaction that commits at the end, or undoes all when an error leaves it."""
+        with translated(), self._write_lock(), self.engine.connect() as connection:
+            if not self.is_postgres:
+                connection = connection.execution_options(immediate=True)  # noqa: PLW2901
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def calling(self) -> Iterator[Connection]:
+        """A PostgreSQL connection on which each statement commits by itself."""
+        with (
+            translated(),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            yield connection
+
+    @contextmanager
+    def _write_lock(self) -> Iterator[None]:
+        if self.is_postgres:
+            yield
+            return
+        with self._writer:
+            if self._lock_file is None:
+                self._lock_file = open_lock(self.url.database, "writer")
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+
+def open_lock(database: str | None, name: str) -> Any:
+    """Open the lock file of this name beside a SQLite database."""
+    return Path(f"{database}.{name}.lock").open("a+b")  # noqa: SIM115
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a database that cannot be reached, or is too busy, into `Unavailable`."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("The database has no free connection; try again shortly.") from error
+    except OperationalError as error:
+        raise Unavailable(f"The database cannot be used now: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(f"The connection to the database was lost: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().split("\n", 1)[0]
+
+
+def _postgres(url: str, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=4,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 3,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c statement_timeout=20000 "
+            "-c idle_in_transaction_session_timeout=20000 -c timezone=UTC -c jit=off",
+        },
+    )
+
+
+def _sqlite(url: str) -> Engine:
+    path = make_url(url).database
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=16,
+        max_overflow=48,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: Any) -> None:
+        # WAL with FULL: a commit has reached the disk when it returns.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32000", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # The driver would begin lazily and upgrade a reader to a writer, which fails instead of waiting.
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine

@@ -1,0 +1,200 @@
+"""The event log on SQL: one server call an append on PostgreSQL, the same steps under the writer lock on SQLite."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import Connection, Row, Select, func, insert, select, text, tuple_, update
+
+from application.appending import judge, refusal_of
+from application.ports.event_log import EventLog, Verdict
+from application.subscription import Selection
+from domain.events import NewEvent, RecordedEvent, attributes_from_json
+from infrastructure.sql.engine import Database, DatabaseNow
+from infrastructure.sql.models import ClaimRow, HeadRow
+from infrastructure.sql.selections import TABLES, within
+
+_EVENTS = TABLES["events"]
+_COLUMNS = tuple(_EVENTS.c[name] for name in (
+    "position", "id", "type", "source", "subject", "time", "recorded_at", "route", "lane", "data", "key",
+    "schema_version", "cause", "depth", "attributes",
+))  # fmt: skip
+_KEYS_AT_ONCE = 400
+
+
+def event_of(row: Row[Any]) -> RecordedEvent:
+    """A row of `EVENT_COLUMNS` as the event it is."""
+    values: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
+    values["attributes"] = attributes_from_json(values["attributes"])
+    return RecordedEvent(**values)
+
+
+_NAMES = tuple(column.name for column in _COLUMNS)
+
+
+def select_events() -> Select[Any]:
+    """Select what `event_of` reads."""
+    return select(*_COLUMNS)
+
+
+class SqlEventLog(EventLog):
+    """Keeps the events of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, events: Sequence[NewEvent], *, atomic: bool = False) -> list[Verdict]:
+        if not events:
+            return []
+        if self._database.is_postgres:
+            with self._database.calling() as connection:
+                return _append_postgres(connection, events, atomic=atomic)
+        with self._database.writing() as connection:
+            return _append_sqlite(connection, events, atomic=atomic)
+
+    def head(self) -> int:
+        with self._database.reading() as connection:
+            return connection.scalar(select(HeadRow.position).where(HeadRow.log == "events")) or 0
+
+    def get(self, event_id: str) -> RecordedEvent | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select_events().where(_EVENTS.c.id == event_id)).one_or_none()
+        return row and event_of(row)
+
+    def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
+        statement = within(select_events(), _EVENTS, selection, after=selection.after, limit=limit)
+        with self._database.reading() as connection:
+            return [event_of(row) for row in connection.execute(statement)]
+
+    def stream(self, selection: Selection, *, page: int = 500) -> Iterator[RecordedEvent]:
+        while batch := self.read(selection, limit=page):
+            yield from batch
+            selection = replace(selection, after=batch[-1].position)
+
+    def count(self, selection: Selection) -> int:
+        everything = within(select(_EVENTS.c.position), _EVENTS, selection, after=selection.after, limit=None)
+        with self._database.reading() as connection:
+            return (
+                connection.scalar(select(func.count()).select_from(everything.order_by(None).subquery())) or 0
+            )
+
+
+def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:
+    items = [
+        {
+            "ordinal": ordinal,
+            "id": event.id,
+            "type": event.type,
+            "source": event.source,
+            "subject": event.subject,
+            "time": event.time,
+            "route": event.route,
+            "lane": event.lane,
+            "data": event.data,
+            "key": event.key,
+            "body_digest": event.body_digest,
+            "expected_version": event.expected_version,
+            "not_before": event.not_before,
+            "schema_version": event.schema_version,
+            "cause": event.cause,
+            "depth": event.depth,
+            "attributes": _attributes(event.attributes),
+        }
+        for ordinal, event in enumerate(events, 1)
+    ]
+    rows = connection.execute(_APPEND, {"items": to_json(items).decode(), "atomic": atomic}).all()
+    verdicts: list[Verdict] = []
+    for event, (_, verdict, event_id, position, twin) in zip(events, rows, strict=True):
+        if twin is not None:
+            first = verdicts[twin - 1]
+            verdicts.append(replace(first, repeated=first.refusal is None))
+        elif verdict in {"taken", "repeated"}:
+            verdicts.append(Verdict(str(event_id), position, repeated=verdict == "repeated"))
+        else:
+            verdicts.append(Verdict(None, None, refusal=refusal_of(verdict, event, position)))
+    return verdicts
+
+
+_APPEND = text(
+    "SELECT item, verdict, event_id, at_position, twin_of FROM append_events(CAST(:items AS json), :atomic) ORDER BY item"
+)
+
+
+def _append_sqlite(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:
+    head = connection.scalar(select(HeadRow.position).where(HeadRow.log == "events")) or 0
+    known = _known(connection, events)
+    versions = _versions(connection, events)
+    verdicts = judge(events, known, versions, head, atomic=atomic)
+    now = connection.scalar(select(DatabaseNow()))
+    taken = [
+        (event, verdict.position)
+        for event, verdict in zip(events, verdicts, strict=True)
+        if verdict.position is not None and not verdict.repeated
+    ]
+    if taken:
+        connection.execute(insert(_EVENTS), [_row(event, position, now) for event, position in taken])
+        direct = [_claim(event, position) for event, position in taken if event.route and event.not_before]
+        if direct:
+            connection.execute(insert(ClaimRow), direct)
+        connection.execute(update(HeadRow).where(HeadRow.log == "events").values(position=head + len(taken)))
+    return verdicts
+
+
+def _known(connection: Connection, events: Sequence[NewEvent]) -> dict[tuple[str, str], tuple[str, int, str]]:
+    pairs = list({(event.source, event.key) for event in events if event.key is not None})
+    known: dict[tuple[str, str], tuple[str, int, str]] = {}
+    for begin in range(0, len(pairs), _KEYS_AT_ONCE):
+        chosen = tuple_(_EVENTS.c.source, _EVENTS.c.key).in_(pairs[begin : begin + _KEYS_AT_ONCE])
+        rows = connection.execute(
+            select(
+                _EVENTS.c.source, _EVENTS.c.key, _EVENTS.c.id, _EVENTS.c.position, _EVENTS.c.body_digest
+            ).where(_EVENTS.c.key.is_not(None), chosen)
+        )
+        known |= {(row.source, row.key): (row.id, row.position, row.body_digest) for row in rows}
+    return known
+
+
+def _versions(connection: Connection, events: Sequence[NewEvent]) -> dict[str, int]:
+    subjects = {event.subject for event in events if event.expected_version is not None}
+    return {
+        subject: connection.scalar(
+            select(func.max(_EVENTS.c.position)).where(_EVENTS.c.subject == subject, _EVENTS.c.subject != "")
+        ) or 0
+        for subject in subjects
+    }  # fmt: skip
+
+
+def _row(event: NewEvent, position: int, now: Any) -> dict[str, Any]:
+    return {
+        "position": position,
+        "id": event.id,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "time": event.time or now,
+        "recorded_at": now,
+        "route": event.route,
+        "lane": event.lane,
+        "data": event.data,
+        "key": event.key,
+        "body_digest": event.body_digest,
+        "schema_version": event.schema_version,
+        "cause": event.cause,
+        "depth": event.depth,
+        "attributes": _attributes(event.attributes),
+        "direct": bool(event.route and event.not_before),
+    }
+
+
+def _claim(event: NewEvent, position: int) -> dict[str, Any]:
+    return {
+        "subscription": event.route,
+        "first_position": position,
+        "last_position": position,
+        "available_at": event.not_before,
+    }
+
+
+def _attributes(attributes: Mapping[str, Any]) -> str | None:
+    return to_json(dict(attributes)).decode() if attributes else None

@@ -1,0 +1,34 @@
+"""SqlStore: one database and every port that it keeps."""
+
+from infrastructure.sql import schema
+from infrastructure.sql.claims import SqlClaims
+from infrastructure.sql.context_log import SqlContextLog
+from infrastructure.sql.engine import Database
+from infrastructure.sql.event_log import SqlEventLog
+from infrastructure.sql.replays import SqlReplays
+from infrastructure.sql.task_states import SqlTaskStates
+
+
+class SqlStore:
+    """The keepers of one database, on one pool of connections."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.database = Database(url, pool_size=pool_size)
+        self.engine = self.database.engine
+        self.events = SqlEventLog(self.database)
+        self.contexts = SqlContextLog(self.database)
+        self.claims = SqlClaims(self.database)
+        self.states = SqlTaskStates(self.database)
+        self.replays = SqlReplays(self.database)
+
+    def upgrade(self) -> None:
+        """Run the migrations that are missing."""
+        schema.upgrade(self.database)
+
+    def require_newest(self) -> None:
+        """Refuse a database whose migrations are missing (`Misconfigured`)."""
+        schema.require_newest(self.database)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()

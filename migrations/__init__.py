@@ -1,0 +1,1 @@
+"""Migrations: they make the tables, and own the truth about them. Run by `playhead db upgrade`."""

@@ -1,0 +1,1 @@
+"""One step a file, reversible, named for what it does."""
