@@ -59,9 +59,7 @@ def refusal_of(code: str, event: NewEvent, current: int | None) -> PlayheadError
             "Read the subject again and decide anew.",
             current=current or 0,
         )
-    return AtomicRefused(
-        "Another event of this all-or-nothing batch was refused, so this one was not stored."
-    )
+    return AtomicRefused("Another event of this all-or-nothing batch was refused, so this one was not stored.")
 
 
 def _known_key(event: NewEvent, known: Known) -> Verdict | None:

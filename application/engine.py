@@ -56,6 +56,9 @@ class Batch:
         }
 
 
+Handler = Callable[[Batch], Sequence[Outcome]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """A subscription and what is done with its rows.
@@ -66,7 +69,7 @@ class Work:
 
     subscription: Subscription
     load: Callable[[Selection, int], Sequence[Any]]
-    handle: Callable[[Batch], Sequence[Outcome]]
+    handle: Handler
 
 
 @dataclass(kw_only=True)
@@ -145,9 +148,7 @@ class Engine:
         )
         return error is None
 
-    def _completion(
-        self, subscription: Subscription, claim: Claim, outcomes: Sequence[Outcome]
-    ) -> Completion:
+    def _completion(self, subscription: Subscription, claim: Claim, outcomes: Sequence[Outcome]) -> Completion:
         requeues = []
         for back, run in groupby(outcomes, key=lambda outcome: outcome.back):
             if back is None:
@@ -183,9 +184,7 @@ class Engine:
     def _ring_followers(self, contexts: Iterable[NewContext]) -> None:
         for work in self.works.values():
             subscription = work.subscription
-            if subscription.log == "task_contexts" and any(
-                _selects(subscription, context) for context in contexts
-            ):
+            if subscription.log == "task_contexts" and any(_selects(subscription, context) for context in contexts):
                 self.dispatcher.ring(subscription.name)
 
 

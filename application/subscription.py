@@ -44,9 +44,7 @@ class Subscription:
     retry: Retry = field(default_factory=Retry)
 
 
-def of_pipeline(
-    name: str, *, batch: int = 500, lease: float = 30.0, retry: Retry | None = None
-) -> Subscription:
+def of_pipeline(name: str, *, batch: int = 500, lease: float = 30.0, retry: Retry | None = None) -> Subscription:
     """The subscription of a pipeline: the events routed to it, but for those that have their own claim."""
     return Subscription(
         name=name,

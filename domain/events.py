@@ -132,13 +132,9 @@ def envelope_faults(*, type: str, source: str, subject: str, key: str | None) ->
     if not _PRINTABLE.fullmatch(type):
         faults.append(Fault("/type", "name", "The type must be 1 to 200 printable ASCII characters."))
     if not _CLEAN.fullmatch(source):
-        faults.append(
-            Fault("/source", "name", "The source must be at most 512 characters, none of them control.")
-        )
+        faults.append(Fault("/source", "name", "The source must be at most 512 characters, none of them control."))
     if not _CLEAN.fullmatch(subject):
-        faults.append(
-            Fault("/subject", "name", "The subject must be at most 512 characters, none of them control.")
-        )
+        faults.append(Fault("/subject", "name", "The subject must be at most 512 characters, none of them control."))
     if key is not None and not _PRINTABLE.fullmatch(key):
         faults.append(Fault("", "key", "The idempotency key must be 1 to 200 printable ASCII characters."))
     return faults

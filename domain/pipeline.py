@@ -114,8 +114,7 @@ class Pipeline:
     def schemas(self) -> Mapping[str, Schema]:
         """The schema of each event type."""
         return {
-            type_: schema if isinstance(schema, Schema) else Schema(schema)
-            for type_, schema in self.accepts.items()
+            type_: schema if isinstance(schema, Schema) else Schema(schema) for type_, schema in self.accepts.items()
         }
 
     @cached_property

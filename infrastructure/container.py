@@ -11,18 +11,21 @@ from functools import partial
 from dependency_injector import containers, providers
 
 from application.document_fields import union_of
-from application.engine import Engine, Work
+from application.engine import Engine, Handler, Work
 from application.heart import Heart
-from application.ports.dispatcher import Dispatcher
+from application.ports.dispatcher import Dispatcher, Silence
+from application.ports.replays import Replay
 from application.ports.search_index import SearchIndex
 from application.subscription import Selection, Subscription, of_pipeline
 from application.sweep import Sweeper
 from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
+from application.use_cases.replay import subscription_of
 from application.use_cases.results import INDEX, Indexer
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END, Retry
 from infrastructure import plugins
+from infrastructure.embedded.engine_threads import EngineThreads
 from infrastructure.journal import LogJournal
 from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
@@ -43,11 +46,9 @@ def _store(settings: Settings) -> SqlStore:
     return SqlStore(settings.store_url)
 
 
-def _dispatcher(settings: Settings, registry: PipelineRegistry) -> Dispatcher:
+def _dispatcher(settings: Settings, registry: PipelineRegistry, engine_threads: EngineThreads) -> Dispatcher:
     if not settings.celery_broker_url:
-        from infrastructure.embedded.engine_threads import EngineThreads  # noqa: PLC0415  # see the module's docstring
-
-        return EngineThreads(threads=settings.engine_threads)
+        return engine_threads
     from infrastructure.celery.dispatcher import CeleryDispatcher  # noqa: PLC0415  # see the module's docstring
 
     return CeleryDispatcher.to(settings, registry)
@@ -64,25 +65,24 @@ def _search_index(settings: Settings) -> SearchIndex:
 
 
 def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:
-    policy = {"batch": settings.claim_batch, "lease": settings.lease_seconds}
-    ours = [
-        Subscription(
-            name=FOLLOW_UPS,
-            log="task_contexts",
-            selection=Selection(where={"emits": True, "generation": 0}),
-            retry=UNTIL_IT_SUCCEEDS,
-            **policy,
-        ),
-        Subscription(
-            name=INDEX,
-            log="task_contexts",
-            selection=Selection(where={"status": "completed", "generation": 0}),
-            retry=UNTIL_IT_SUCCEEDS,
-            **policy,
+    batch, lease = settings.claim_batch, settings.lease_seconds
+    follow_ups = Selection(where={"emits": True, "generation": 0})
+    results = Selection(where={"status": "completed", "generation": 0})
+    subscriptions = [
+        *(of_pipeline(pipeline.name, batch=batch, lease=lease, retry=pipeline.retry) for pipeline in registry),
+        *(
+            Subscription(
+                name=name,
+                log="task_contexts",
+                selection=selection,
+                batch=batch,
+                lease=lease,
+                retry=UNTIL_IT_SUCCEEDS,
+            )
+            for name, selection in ((FOLLOW_UPS, follow_ups), (INDEX, results))
         ),
     ]
-    pipelines = [of_pipeline(pipeline.name, retry=pipeline.retry, **policy) for pipeline in registry]
-    return {subscription.name: subscription for subscription in (*pipelines, *ours)}
+    return {subscription.name: subscription for subscription in subscriptions}
 
 
 def _works(
@@ -94,7 +94,7 @@ def _works(
     indexer: Indexer,
 ) -> dict[str, Work]:
     processor = Processor(registry, unknown_types=settings.unknown_types)
-    handlers = {
+    handlers: dict[str, Handler] = {
         FOLLOW_UPS: partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
         INDEX: indexer.index_contexts,
     }
@@ -106,6 +106,28 @@ def _works(
         )
         for name, subscription in subscriptions.items()
     }
+
+
+def _replay_engine(
+    replay: Replay,
+    registry: PipelineRegistry,
+    settings: Settings,
+    store: SqlStore,
+    journal: LogJournal,
+    heart: Heart,
+) -> Engine:
+    """An engine that works one replay, and rings nobody: only this process holds the code it was planned for."""
+    subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
+    processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types)
+    work = Work(subscription=subscription, load=_loader(store, subscription), handle=processor.process)
+    return Engine(
+        works={subscription.name: work},
+        claims=store.claims,
+        dispatcher=Silence(),
+        journal=journal,
+        owner=owner_name("replay"),
+        heart=heart,
+    )
 
 
 def _loader(store: SqlStore, subscription: Subscription) -> "partial[list[object]]":
@@ -129,7 +151,8 @@ class Container(containers.DeclarativeContainer):
     claims = store.provided.claims
     states = store.provided.states
     replays = store.provided.replays
-    dispatcher = providers.Singleton(_dispatcher, settings, registry)
+    engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
+    dispatcher = providers.Singleton(_dispatcher, settings, registry, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
     subscriptions = providers.Singleton(_subscriptions, registry, settings)
     fields = providers.Singleton(union_of, registry)
@@ -144,5 +167,8 @@ class Container(containers.DeclarativeContainer):
         journal=journal,
         owner=providers.Callable(owner_name, SERVICE_OWNER),
         heart=heart,
+    )
+    replay_engine = providers.Factory(
+        _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart
     )
     sweeper = providers.Singleton(Sweeper, claims, dispatcher, subscriptions)

@@ -33,6 +33,7 @@ class LogJournal(Journal):
 
     def claim_ended(self, ended: ClaimEnded) -> None:
         tally = Tally((context.pipeline, context.status) for context in ended.contexts)
+        by_status: dict[str, int] = Tally(context.status for context in ended.contexts)
         subscription = ended.claim.subscription
         name = "replay" if subscription.startswith("replay-") else subscription
         self._claims.labels(name, ended.result).inc()
@@ -40,7 +41,7 @@ class LogJournal(Journal):
         if ended.result == "completed":
             for (pipeline, status), count in tally.items():
                 self._contexts.labels(pipeline, status).inc(count)
-        line = {
+        line: dict[str, object] = {
             "subscription": subscription,
             "first": ended.claim.first,
             "last": ended.claim.last,
@@ -48,7 +49,7 @@ class LogJournal(Journal):
             "rows": ended.rows,
             "ms": round(ended.seconds * 1000, 1),
             "result": ended.result,
-            **{status: sum(n for (_, s), n in tally.items() if s == status) for _, status in tally},
+            **by_status,
         }
         if ended.requeued:
             line["requeued"] = ended.requeued

@@ -23,9 +23,7 @@ def load_pipelines(modules: Iterable[str] = ()) -> PipelineRegistry:
         try:
             found += _pipelines(entry.load(), f"entry point {entry.name} = {entry.value}")
         except Exception as error:
-            raise Misconfigured(
-                f"The entry point {entry.name} = {entry.value} cannot be loaded: {error}"
-            ) from error
+            raise Misconfigured(f"The entry point {entry.name} = {entry.value} cannot be loaded: {error}") from error
     for module in modules:
         try:
             loaded = importlib.import_module(module)
@@ -40,7 +38,5 @@ def _pipelines(value: object, where: str) -> list[Pipeline]:
     pipelines = list(value) if isinstance(value, tuple | list) else [value]
     for pipeline in pipelines:
         if not isinstance(pipeline, Pipeline):
-            raise Misconfigured(
-                f"{where} must be a tuple of Pipeline, and holds a {type(pipeline).__name__}."
-            )
+            raise Misconfigured(f"{where} must be a tuple of Pipeline, and holds a {type(pipeline).__name__}.")
     return [pipeline for pipeline in pipelines if isinstance(pipeline, Pipeline)]

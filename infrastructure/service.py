@@ -47,14 +47,14 @@ class Service:
             return
         if not settings.is_postgres:
             self._become_the_service()
-        container.dispatcher().start(container.engine(), container.sweeper(), container.journal())
+        container.engine_threads().start(container.engine(), container.sweeper(), container.journal())
         self._engine_runs = True
 
     def stop(self) -> None:
         """Hand back what has not run, and close everything."""
         container = self._container
         if self._engine_runs:
-            container.dispatcher().stop()
+            container.engine_threads().stop()
         container.store().close()
         if self._lock is not None:
             self._lock.close()

@@ -43,9 +43,7 @@ class Settings(BaseSettings):
     )
     elasticsearch_index: str = Field("playhead", description="The alias under which results are searched.")
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
-    port: int = Field(
-        8080, ge=0, le=65535, description="The port that the API listens on; 0 picks a free one."
-    )
+    port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 picks a free one.")
     pipelines: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Modules with a PIPELINES tuple, separated by commas, beside the installed packages."
     )
@@ -58,20 +56,14 @@ class Settings(BaseSettings):
         description="What becomes of an event whose type no pipeline accepts: refused, or kept unrouted.",
     )
     worker_concurrency: int = Field(2, ge=1, le=64, description="Processes of a Celery worker.")
-    worker_max_tasks_per_child: int = Field(
-        10_000, ge=1, description="Turns after which a worker process is renewed."
-    )
+    worker_max_tasks_per_child: int = Field(10_000, ge=1, description="Turns after which a worker process is renewed.")
     engine_threads: int = Field(2, ge=1, le=16, description="Threads of the embedded engine.")
-    lease_seconds: float = Field(
-        30.0, ge=1, le=3600, description="How long a claim is held without a heartbeat."
-    )
+    lease_seconds: float = Field(30.0, ge=1, le=3600, description="How long a claim is held without a heartbeat.")
     claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console for a terminal, JSON lines otherwise."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level logged."
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
 
     @field_validator("pipelines", mode="before")
     @classmethod

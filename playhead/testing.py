@@ -45,9 +45,7 @@ def recorded(
     )
 
 
-def run(
-    pipeline: Pipeline, data: Mapping[str, Any] | str, *, type: str | None = None, **event: Any
-) -> TaskContext:  # noqa: A002
+def run(pipeline: Pipeline, data: Mapping[str, Any] | str, *, type: str | None = None, **event: Any) -> TaskContext:  # noqa: A002
     """Run a pipeline over one event with this data; `type` may be left out where the pipeline has one.
 
     Raises:

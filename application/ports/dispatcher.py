@@ -13,3 +13,10 @@ class Dispatcher(Protocol):
         coalesced, but one is always sent after the last call.
         """
         ...
+
+
+class Silence(Dispatcher):
+    """Rings nobody: for a process that works alone."""
+
+    def ring(self, subscription: str, *, event_id: str | None = None) -> None:
+        """Do nothing."""

@@ -1,6 +1,6 @@
 """EventLog: what happened, append-only, gapless, in the order of commits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,6 +61,6 @@ class EventLog(Protocol):
         """All selected events by ascending position, read a page at a time."""
         ...
 
-    def count(self, selection: Selection) -> int:
-        """How many events are selected."""
+    def count(self, selection: Selection) -> Mapping[str, int]:
+        """How many events are selected, by type."""
         ...

@@ -38,14 +38,10 @@ def follow_ups_of(
     """
     asked = [effect for effect in context.effects if isinstance(effect, EmitEvent)]
     if len(asked) > MAX_FOLLOW_UPS:
-        raise PermanentError(
-            f"The run asks for {len(asked)} follow-up events; at most {MAX_FOLLOW_UPS} may be."
-        )
+        raise PermanentError(f"The run asks for {len(asked)} follow-up events; at most {MAX_FOLLOW_UPS} may be.")
     if asked and context.event.depth >= MAX_DEPTH:
         raise PermanentError(f"The follow-up would be {MAX_DEPTH + 1} steps from its first event: a loop?")
-    return [
-        _follow_up(context.event, effect, pipeline, generation, registry, unknown_types) for effect in asked
-    ]
+    return [_follow_up(context.event, effect, pipeline, generation, registry, unknown_types) for effect in asked]
 
 
 def _follow_up(

@@ -57,9 +57,7 @@ class Processor:
         """The pipeline as it is run: with the node that makes its result searchable."""
         found = self._prepared.get(pipeline.name)
         if found is None:
-            found = self._prepared[pipeline.name] = pipeline.add_node(
-                ElasticsearchIndexNode(pipeline.document)
-            )
+            found = self._prepared[pipeline.name] = pipeline.add_node(ElasticsearchIndexNode(pipeline.document))
         return found
 
     def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
@@ -74,9 +72,7 @@ class Processor:
         try:
             pipeline = self.prepared(self._pipeline_of(event))
         except UnknownType as error:
-            return self._ended(
-                event, claim, None, TaskContext(event=event), "dead", {}, _failure(None, error)
-            )
+            return self._ended(event, claim, None, TaskContext(event=event), "dead", {}, _failure(None, error))
         if claim.deaths >= MAX_DEATHS:
             died = Failure(
                 node=None,
@@ -107,9 +103,7 @@ class Processor:
             return self._ended(event, claim, pipeline, failed.context, status, timer.seconds, failure)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a run raises ends this event, not the worker
             failure = _failure(None, error)
-            return self._ended(
-                event, claim, pipeline, TaskContext(event=event), "dead", timer.seconds, failure
-            )
+            return self._ended(event, claim, pipeline, TaskContext(event=event), "dead", timer.seconds, failure)
         return self._ended(event, claim, pipeline, context, "completed", timer.seconds, None)
 
     def _ended(

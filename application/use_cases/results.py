@@ -9,6 +9,7 @@ from application.ports.claims import Claims
 from application.ports.context_log import RecordedContext
 from application.ports.journal import Journal
 from application.ports.search_index import FieldType, SearchAnswer, SearchDocument, SearchIndex, SearchQuery
+from application.subscription import Subscription
 from domain.context import TaskContext
 from domain.effects import IndexDocument
 from domain.errors import Unavailable
@@ -63,8 +64,7 @@ def documents_of(row: RecordedContext) -> list[SearchDocument]:
     }
     declared = [effect for effect in context.effects if isinstance(effect, IndexDocument)]
     return [
-        SearchDocument(version=row.position, envelope=envelope, document=effect.document)
-        for effect in declared[-1:]
+        SearchDocument(version=row.position, envelope=envelope, document=effect.document) for effect in declared[-1:]
     ]
 
 
@@ -86,3 +86,12 @@ def index_lag(*, claims: Claims) -> int:
     """How many contexts lie between the log's head and what is known to be indexed."""
     backlog = claims.backlog([INDEX]).get(INDEX)
     return backlog.head - backlog.cursor + backlog.claimed if backlog else 0
+
+
+def rebuild_index(
+    *, index: SearchIndex, fields: Mapping[str, FieldType], claims: Claims, subscription: Subscription
+) -> None:
+    """Begin the index anew: empty, its subscription back at position 0. Whoever works it refills the index."""
+    index.start_anew(fields)
+    # Only now: what is indexed after the rewind goes into the new index, and the cursor covers all before it.
+    claims.rewind(subscription)

@@ -78,9 +78,7 @@ def _test(condition: AnyOf | Between | Like | Exists, subject: str) -> Sql:
 
 def _glob(pattern: str) -> str:
     """SQLite's GLOB has `*` and `?` too, and takes a character in brackets as it is."""
-    return "".join(
-        f"[{part}]" if part in "*?[" and not is_wild else part for part, is_wild in pattern_parts(pattern)
-    )
+    return "".join(f"[{part}]" if part in "*?[" and not is_wild else part for part, is_wild in pattern_parts(pattern))
 
 
 def _match(asked: Words) -> str:
@@ -102,10 +100,7 @@ def hits(request: Request, columns: Mapping[str, str]) -> Sql:
         key = "coalesce(s.score, 0.0)"
     else:
         column, pick = columns[request.sort], "max" if request.descending else "min"
-        key = (
-            f"coalesce(d.{column}, "
-            f"(SELECT {pick}(value) FROM listed l WHERE l.doc = d.id AND l.field = '{column}'))"
-        )
+        key = f"coalesce(d.{column}, (SELECT {pick}(value) FROM listed l WHERE l.doc = d.id AND l.field = '{column}'))"
     after = Sql("1")
     if request.after is not None:
         value, at = request.after
@@ -115,8 +110,9 @@ def hits(request: Request, columns: Mapping[str, str]) -> Sql:
             after = Sql(f"(key {sign} ? OR key IS NULL OR (key = ? AND position < ?))", (value, value, at))
     direction = "DESC" if request.descending else "ASC"
     return Sql(
-        f"SELECT id, key, position FROM (SELECT d.id, {key} AS key, {position} AS position "
-        f"FROM documents d {join.text} WHERE {fits.text}) "
+        f"SELECT (SELECT hit FROM hits h WHERE h.id = found.id), key, position "
+        f"FROM (SELECT d.id, {key} AS key, {position} AS position FROM documents d {join.text} "
+        f"WHERE {fits.text}) found "
         f"WHERE {after.text} ORDER BY key IS NULL, key {direction}, position DESC LIMIT ?",
         (*join.values, *fits.values, *after.values, request.size + 1),
     )

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Lock
 from typing import Any
 
@@ -197,7 +197,11 @@ def _aggregate(name: str, found: list[Entry], agg: Aggregation, fields: Mapping[
             {
                 "key": shown(key, fields[agg.field]),
                 "count": len(keyed[key]),
-                **({"stats": _aggregate(name, keyed[key], Aggregation("stats", agg.stats), fields)} if agg.stats else {}),
+                **(
+                    {"stats": _aggregate(name, keyed[key], Aggregation(kind="stats", field=agg.stats), fields)}
+                    if agg.stats
+                    else {}
+                ),
             }
             for key in keys
         ]

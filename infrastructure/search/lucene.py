@@ -158,9 +158,7 @@ class _Reader:
 
     def _text(self, item: Any) -> Condition:
         if isinstance(item, tree.Range | tree.From | tree.To):
-            raise refusal(
-                f"A range needs a field before it{_at(item)}, such as position:[1 TO 10].", "/q", "syntax"
-            )
+            raise refusal(f"A range needs a field before it{_at(item)}, such as position:[1 TO 10].", "/q", "syntax")
         pattern, prefix = item.value, False
         if isinstance(item, tree.Word):
             if pattern == "*":
@@ -224,6 +222,4 @@ def _syntax_error(message: str, q: str) -> InvalidQuery:
         return refusal("The query ends too early: a bracket is open, or a part is missing.", "/q", "syntax")
     place = int(found[1])
     rest = q[place : place + 20]
-    return refusal(
-        f"The query cannot be read at character {place + 1}: {rest!r} is not expected.", "/q", "syntax"
-    )
+    return refusal(f"The query cannot be read at character {place + 1}: {rest!r} is not expected.", "/q", "syntax")

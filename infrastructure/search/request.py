@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from application.ports.search_index import Aggregation, FieldType, SearchQuery
-from infrastructure.search.conditions import All, AnyOf, Condition, Either, Exists, asked_words
+from infrastructure.search.conditions import All, AnyOf, Condition, Either, asked_words
 from infrastructure.search.lucene import compared, equal, known_type, parse, refusal
 from infrastructure.search.values import read_value
 
@@ -86,12 +86,7 @@ def _filter(name: str, value: Any, fields: Mapping[str, FieldType]) -> Condition
     type_ = known_type(name, fields, pointer)
     try:
         if isinstance(value, Mapping):
-            if (
-                not value
-                or value.keys() - _LIMITS
-                or {"gte", "gt"} <= value.keys()
-                or {"lte", "lt"} <= value.keys()
-            ):
+            if not value or value.keys() - _LIMITS or {"gte", "gt"} <= value.keys() or {"lte", "lt"} <= value.keys():
                 raise ValueError("takes a range of gte or gt, and lte or lt.")
             return compared(name, type_, value)
         if not isinstance(value, list | tuple):
@@ -110,9 +105,7 @@ def _check(aggregation: Aggregation, fields: Mapping[str, FieldType], pointer: s
     match aggregation.kind:
         case "terms":
             if not 1 <= aggregation.size <= MAX_SIZE:
-                raise refusal(
-                    f"The size of a terms aggregation must be 1 to {MAX_SIZE:,}.", f"{pointer}/size", "size"
-                )
+                raise refusal(f"The size of a terms aggregation must be 1 to {MAX_SIZE:,}.", f"{pointer}/size", "size")
         case "date_histogram":
             if type_ != "date":
                 raise refusal(
@@ -121,17 +114,13 @@ def _check(aggregation: Aggregation, fields: Mapping[str, FieldType], pointer: s
                     "type",
                 )
             if aggregation.interval not in {"minute", "hour", "day", "week", "month"}:
-                raise refusal(
-                    "The interval is minute, hour, day, week or month.", f"{pointer}/interval", "interval"
-                )
+                raise refusal("The interval is minute, hour, day, week or month.", f"{pointer}/interval", "interval")
         case "stats":
             if aggregation.stats is not None:
                 raise refusal("A stats aggregation holds no other.", f"{pointer}/stats", "aggregation")
             _check_number(aggregation.field, type_, f"{pointer}/field")
         case _:
-            raise refusal(
-                "An aggregation is terms, date_histogram or stats.", f"{pointer}/kind", "aggregation"
-            )
+            raise refusal("An aggregation is terms, date_histogram or stats.", f"{pointer}/kind", "aggregation")
     if aggregation.stats is not None:
         numbers = known_type(aggregation.stats, fields, f"{pointer}/stats")
         _check_number(aggregation.stats, numbers, f"{pointer}/stats")
@@ -150,9 +139,7 @@ def _after(cursor: str | None, digest: str) -> tuple[Any, int] | None:
     except (ValueError, TypeError) as error:
         raise refusal("The cursor is not one of ours.", "/cursor", "cursor") from error
     if belongs_to != digest:
-        raise refusal(
-            "The cursor belongs to another query; repeat that query or start anew.", "/cursor", "cursor"
-        )
+        raise refusal("The cursor belongs to another query; repeat that query or start anew.", "/cursor", "cursor")
     if type(position) is not int or not isinstance(value, str | int | float | None):
         raise refusal("The cursor is not one of ours.", "/cursor", "cursor")
     return value, position

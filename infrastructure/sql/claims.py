@@ -81,9 +81,7 @@ class SqlClaims(Claims):
     def end_leases(self, owner_prefix: str) -> int:
         mine = ClaimRow.owner.startswith(owner_prefix, autoescape=True)
         with self._database.writing() as connection:
-            return connection.execute(
-                update(ClaimRow).where(mine).values(available_at=DatabaseNow())
-            ).rowcount
+            return connection.execute(update(ClaimRow).where(mine).values(available_at=DatabaseNow())).rowcount
 
     def complete(self, claim: Claim, completion: Completion) -> bool:
         try:
@@ -98,9 +96,7 @@ class SqlClaims(Claims):
     def backlog(self, names: Sequence[str]) -> Mapping[str, Backlog]:
         due = func.count().filter(ClaimRow.available_at <= DatabaseNow())
         with self._database.reading() as connection:
-            heads = {
-                row.log: row.position for row in connection.execute(select(HeadRow.log, HeadRow.position))
-            }
+            heads = {row.log: row.position for row in connection.execute(select(HeadRow.log, HeadRow.position))}
             cursors = connection.execute(
                 select(SubscriptionRow.name, SubscriptionRow.log, SubscriptionRow.cursor).where(
                     SubscriptionRow.name.in_(names)
@@ -118,9 +114,7 @@ class SqlClaims(Claims):
             }  # fmt: skip
         result = {}
         for name, log, cursor in cursors:
-            _, claims, due_count, newest, fences, oldest, claimed = counted.get(
-                name, (name, 0, 0, 0, 0, None, 0)
-            )
+            _, claims, due_count, newest, fences, oldest, claimed = counted.get(name, (name, 0, 0, 0, 0, None, 0))
             head = heads[log]
             result[name] = Backlog(
                 cursor=cursor,
@@ -232,9 +226,7 @@ def _range(subscription: Subscription, after: int, last: int | None) -> Any:
     """The selected positions past one: up to a last one, else as many as a claim covers."""
     table = TABLES[subscription.log]
     limit = None if last is not None else subscription.batch
-    return within(
-        select(table.c.position), table, subscription.selection, after=after, last=last, limit=limit
-    )
+    return within(select(table.c.position), table, subscription.selection, after=after, last=last, limit=limit)
 
 
 def _claim(row: Any, *, more: bool) -> Claim:
@@ -274,8 +266,7 @@ _COMPLETE = text("SELECT complete_claim(:id, :fence, CAST(:contexts AS json), CA
 
 def _complete_postgres(connection: Connection, claim: Claim, completion: Completion) -> bool:
     contexts = [
-        {"ordinal": ordinal, **context_members(context)}
-        for ordinal, context in enumerate(completion.contexts, 1)
+        {"ordinal": ordinal, **context_members(context)} for ordinal, context in enumerate(completion.contexts, 1)
     ]
     requeues = [
         {"first": requeue.first, "last": requeue.last, "attempt": requeue.attempt, "delay": requeue.delay}

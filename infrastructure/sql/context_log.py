@@ -42,9 +42,7 @@ class SqlContextLog(ContextLog):
 
     def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
         columns = (_CONTEXTS.c.position, _CONTEXTS.c.event_position, _CONTEXTS.c.status)
-        statement = within(
-            select(*columns), _CONTEXTS, Selection(where={"generation": 0}), after=after, limit=limit
-        )
+        statement = within(select(*columns), _CONTEXTS, Selection(where={"generation": 0}), after=after, limit=limit)
         with self._database.reading() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
 
@@ -84,9 +82,7 @@ def append_contexts(connection: Connection, contexts: Sequence[NewContext]) -> N
         for position, context in enumerate(contexts, head + 1)
     ]
     connection.execute(insert(_CONTEXTS), rows)
-    connection.execute(
-        update(HeadRow).where(HeadRow.log == "task_contexts").values(position=head + len(contexts))
-    )
+    connection.execute(update(HeadRow).where(HeadRow.log == "task_contexts").values(position=head + len(contexts)))
 
 
 def context_members(context: NewContext) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from typing import Any
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, Row, Select, func, insert, select, text, tuple_, update
+from sqlalchemy.orm import Session
 
 from application.appending import judge, refusal_of
 from application.ports.event_log import EventLog, Verdict
 from application.subscription import Selection
 from domain.events import NewEvent, RecordedEvent, attributes_from_json
 from infrastructure.sql.engine import Database, DatabaseNow
-from infrastructure.sql.models import ClaimRow, HeadRow
+from infrastructure.sql.models import ClaimRow, EventRow, HeadRow
+from infrastructure.sql.repository import GenericRepository
 from infrastructure.sql.selections import TABLES, within
 
 _EVENTS = TABLES["events"]
@@ -38,6 +40,46 @@ def select_events() -> Select[Any]:
     return select(*_COLUMNS)
 
 
+class EventRepository(GenericRepository[EventRow]):
+    """The events. They are created by appending them: the log gives each its position.
+
+    On PostgreSQL the session's connection should be autocommitted, so that the log's head is held for one call.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, EventRow)
+
+    def create(self, new: NewEvent) -> EventRow:
+        """Append one event, or find the one that has its key.
+
+        Raises:
+            KeyReused, WrongExpectedVersion: the log refuses it.
+        """
+        [verdict] = self.append([new])
+        if verdict.refusal is not None:
+            raise verdict.refusal
+        row = self.get(verdict.position)
+        assert row is not None
+        return row
+
+    def create_many(self, new: Sequence[NewEvent]) -> list[EventRow]:
+        """Append events, all or none; those that were there before are found."""
+        verdicts = self.append(new, atomic=True)
+        for verdict in verdicts:
+            if verdict.refusal is not None:
+                raise verdict.refusal
+        positions = [verdict.position for verdict in verdicts]
+        rows = {row.position: row for row in self.list(EventRow.position.in_(positions), limit=len(positions))}
+        return [rows[position] for position in positions if position is not None]
+
+    def append(self, events: Sequence[NewEvent], *, atomic: bool = False) -> list[Verdict]:
+        """The hot path of `create_many`: verdicts, and no objects. See `EventLog.append`."""
+        connection = self.session.connection()
+        if connection.dialect.name == "postgresql":
+            return _append_postgres(connection, events, atomic=atomic)
+        return _append_sqlite(connection, events, atomic=atomic)
+
+
 class SqlEventLog(EventLog):
     """Keeps the events of one database."""
 
@@ -47,11 +89,10 @@ class SqlEventLog(EventLog):
     def append(self, events: Sequence[NewEvent], *, atomic: bool = False) -> list[Verdict]:
         if not events:
             return []
-        if self._database.is_postgres:
-            with self._database.calling() as connection:
-                return _append_postgres(connection, events, atomic=atomic)
-        with self._database.writing() as connection:
-            return _append_sqlite(connection, events, atomic=atomic)
+        # On PostgreSQL one autocommitted call; on SQLite a transaction behind the writer lock.
+        database = self._database
+        with database.calling() if database.is_postgres else database.writing() as connection:
+            return EventRepository(Session(connection)).append(events, atomic=atomic)
 
     def head(self) -> int:
         with self._database.reading() as connection:
@@ -60,7 +101,7 @@ class SqlEventLog(EventLog):
     def get(self, event_id: str) -> RecordedEvent | None:
         with self._database.reading() as connection:
             row = connection.execute(select_events().where(_EVENTS.c.id == event_id)).one_or_none()
-        return row and event_of(row)
+        return event_of(row) if row else None
 
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
         statement = within(select_events(), _EVENTS, selection, after=selection.after, limit=limit)
@@ -72,12 +113,12 @@ class SqlEventLog(EventLog):
             yield from batch
             selection = replace(selection, after=batch[-1].position)
 
-    def count(self, selection: Selection) -> int:
-        everything = within(select(_EVENTS.c.position), _EVENTS, selection, after=selection.after, limit=None)
+    def count(self, selection: Selection) -> Mapping[str, int]:
+        chosen = within(select(_EVENTS.c.type), _EVENTS, selection, after=selection.after, limit=None)
+        types = chosen.order_by(None).subquery()
+        counted = select(types.c.type, func.count()).group_by(types.c.type).order_by(types.c.type)
         with self._database.reading() as connection:
-            return (
-                connection.scalar(select(func.count()).select_from(everything.order_by(None).subquery())) or 0
-            )
+            return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:
@@ -147,9 +188,9 @@ def _known(connection: Connection, events: Sequence[NewEvent]) -> dict[tuple[str
     for begin in range(0, len(pairs), _KEYS_AT_ONCE):
         chosen = tuple_(_EVENTS.c.source, _EVENTS.c.key).in_(pairs[begin : begin + _KEYS_AT_ONCE])
         rows = connection.execute(
-            select(
-                _EVENTS.c.source, _EVENTS.c.key, _EVENTS.c.id, _EVENTS.c.position, _EVENTS.c.body_digest
-            ).where(_EVENTS.c.key.is_not(None), chosen)
+            select(_EVENTS.c.source, _EVENTS.c.key, _EVENTS.c.id, _EVENTS.c.position, _EVENTS.c.body_digest).where(
+                _EVENTS.c.key.is_not(None), chosen
+            )
         )
         known |= {(row.source, row.key): (row.id, row.position, row.body_digest) for row in rows}
     return known

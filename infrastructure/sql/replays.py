@@ -35,16 +35,13 @@ class SqlReplays(Replays):
 
     def get(self, replay_id: int) -> Replay | None:
         with self._database.reading() as connection:
-            row = connection.execute(
-                select(ReplayRow.__table__).where(ReplayRow.id == replay_id)
-            ).one_or_none()
-        return row and _replay(row)
+            row = connection.execute(select(ReplayRow.__table__).where(ReplayRow.id == replay_id)).one_or_none()
+        return _replay(row) if row else None
 
     def list(self) -> list[Replay]:
         with self._database.reading() as connection:
             return [
-                _replay(row)
-                for row in connection.execute(select(ReplayRow.__table__).order_by(ReplayRow.id.desc()))
+                _replay(row) for row in connection.execute(select(ReplayRow.__table__).order_by(ReplayRow.id.desc()))
             ]
 
 

@@ -156,9 +156,7 @@ def _last_contexts(connection: Connection, positions: list[int]) -> dict[int, tu
     rows = select(ContextRow.event_position, ContextRow.status, ContextRow.position).where(
         ContextRow.event_position.in_(positions), ContextRow.generation == _LIVE
     )
-    both = union_all(
-        rows.where(ContextRow.status == "completed"), rows.where(ContextRow.status != "completed")
-    )
+    both = union_all(rows.where(ContextRow.status == "completed"), rows.where(ContextRow.status != "completed"))
     found: dict[int, tuple[str, int]] = {}
     for event_position, status, position in sorted(connection.execute(both).tuples(), key=lambda row: row[2]):
         if found.get(event_position, ("",))[0] != "completed":
@@ -169,9 +167,7 @@ def _last_contexts(connection: Connection, positions: list[int]) -> dict[int, tu
 def _claims_over(connection: Connection, positions: list[int]) -> dict[int, Any]:
     columns = (ClaimRow.attempt, ClaimRow.owner, ClaimRow.available_at, ClaimRow.progress)
     statement = (
-        select(EventRow.position, *columns)
-        .join(ClaimRow, _covers(EventRow))
-        .where(EventRow.position.in_(positions))
+        select(EventRow.position, *columns).join(ClaimRow, _covers(EventRow)).where(EventRow.position.in_(positions))
     )
     return {row.position: row for row in connection.execute(statement)}
 

@@ -61,9 +61,7 @@ def upgrade() -> None:
     )
     of_event = ["event_position", "pipeline", "generation"]
     _partial_index("task_contexts_completed", "task_contexts", of_event, "status = 'completed'", unique=True)
-    _partial_index(
-        "task_contexts_not_completed", "task_contexts", ["event_position"], "status <> 'completed'"
-    )
+    _partial_index("task_contexts_not_completed", "task_contexts", ["event_position"], "status <> 'completed'")
     _partial_index("task_contexts_emits", "task_contexts", ["position"], "emits")
 
     heads = op.create_table(

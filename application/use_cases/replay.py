@@ -1,0 +1,221 @@
+"""Replay: run stored events again through today's pipelines, into a generation of its own."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from application.engine import Engine
+from application.ports.claims import Claims
+from application.ports.context_log import ContextLog, ContextStatus
+from application.ports.event_log import EventLog
+from application.ports.replays import Replay, Replays
+from application.subscription import Selection, Subscription
+from domain.errors import InvalidReplay, NotFound
+from domain.registry import PipelineRegistry
+
+MAX_IDS = 10_000
+"""Events that a plan may name one by one."""
+_PAUSE_SECONDS = 0.2
+_PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReplay:
+    """Plan to run events again: those named, or those that fit all of the filters; `everything` says all.
+
+    `pipeline` is the one that the events were routed to; `since` (inclusive) and `until` (exclusive) bound the
+    event's time, `first` and `last` (both inclusive) its position.
+    """
+
+    ids: Sequence[str] = ()
+    type: str | None = None
+    pipeline: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    first: int | None = None
+    last: int | None = None
+    everything: bool = False
+
+    @property
+    def is_filter(self) -> bool:
+        """Whether anything but ids narrows the selection."""
+        bounds = (self.type, self.pipeline, self.since, self.until, self.first, self.last)
+        return any(bound is not None for bound in bounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A kept replay, how many events of each type it selects, and which types have no pipeline today."""
+
+    replay: Replay
+    by_type: Mapping[str, int]
+    without_pipeline: Sequence[str]
+
+
+def plan_replay(
+    command: PlanReplay,
+    *,
+    events: EventLog,
+    replays: Replays,
+    registry: PipelineRegistry,
+    fingerprints: Mapping[str, str],
+) -> Plan:
+    """Freeze a selection and the code it is meant for. Writes no context.
+
+    Raises:
+        InvalidReplay: nothing narrows the selection and `everything` is not said, or it selects no event.
+        NotFound: an id names no event.
+    """
+    selection = _freeze(command, events)
+    by_type = events.count(selection)
+    if not by_type:
+        raise InvalidReplay("The selection holds no event.")
+    without = [type_ for type_ in by_type if type_ not in registry.types]
+    used = {registry.pipeline_for(type_).name for type_ in by_type if type_ not in without}
+    replay = replays.create(selection, {name: fingerprints[name] for name in sorted(used)}, sum(by_type.values()))
+    return Plan(replay=replay, by_type=by_type, without_pipeline=without)
+
+
+def _freeze(command: PlanReplay, events: EventLog) -> Selection:
+    if command.ids:
+        if command.is_filter or command.everything:
+            raise InvalidReplay("Name events by id, or filter them; not both.")
+        if len(command.ids) > MAX_IDS:
+            raise InvalidReplay(f"At most {MAX_IDS} events may be named by id; use a filter.")
+        return Selection(positions=tuple(sorted({_position(event_id, events) for event_id in command.ids})))
+    if not command.is_filter and not command.everything:
+        raise InvalidReplay("The filter is empty. Name events or filter them; to mean every event, say so.")
+    head = events.head()
+    where = {"type": command.type, "route": command.pipeline}
+    return Selection(
+        where={name: value for name, value in where.items() if value is not None},
+        since=command.since,
+        until=command.until,
+        after=max(0, (command.first or 1) - 1),
+        last=head if command.last is None else min(command.last, head),
+    )
+
+
+def _position(event_id: str, events: EventLog) -> int:
+    event = events.get(event_id)
+    if event is None:
+        raise NotFound(f"There is no event {event_id!r}.")
+    return event.position
+
+
+def get_replay(replay_id: int, *, replays: Replays) -> Replay:
+    """The replay of this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    replay = replays.get(replay_id)
+    if replay is None:
+        raise NotFound(f"There is no replay {replay_id}. `playhead replay plan` makes one.")
+    return replay
+
+
+def subscription_of(replay: Replay, *, batch: int, lease: float) -> Subscription:
+    """The subscription that works a replay."""
+    positions = replay.selection.positions
+    last = positions[-1] if positions else replay.selection.last
+    selection = replace(replay.selection, last=last)
+    return Subscription(name=f"replay-{replay.id}", log="events", selection=selection, batch=batch, lease=lease)
+
+
+def require_same_code(replay: Replay, fingerprints: Mapping[str, str]) -> None:
+    """Refuse to run a replay with other code than it was planned for.
+
+    Raises:
+        InvalidReplay: names the pipelines that changed.
+    """
+    changed = [name for name, planned in replay.fingerprints.items() if fingerprints.get(name) != planned]
+    if changed:
+        raise InvalidReplay(
+            f"Replay {replay.id} was planned for other code of {', '.join(changed)}. Plan it again, or run it with the "
+            "code of the plan."
+        )
+
+
+def run_replay(
+    replay: Replay,
+    *,
+    subscription: Subscription,
+    engine: Engine,
+    claims: Claims,
+    progress: Callable[[int], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Work a replay to its end, or on from where an earlier run stopped. `progress` is told the position reached."""
+    claims.register([subscription])
+    while not is_done(subscription, claims=claims):
+        if not engine.turn(subscription.name, seconds=0.5):
+            # Its last claims are leased to another process, or wait for their next attempt.
+            sleep(_PAUSE_SECONDS)
+        progress(claims.backlog([subscription.name])[subscription.name].cursor)
+
+
+def is_done(subscription: Subscription, *, claims: Claims) -> bool:
+    """Whether every selected event has ended."""
+    backlog = claims.backlog([subscription.name]).get(subscription.name)
+    if backlog is None:
+        return False
+    end = backlog.head if subscription.selection.last is None else min(subscription.selection.last, backlog.head)
+    return backlog.cursor >= end and backlog.claims == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayStatus:
+    """How far a replay is, and how its results compare with the live ones (generation 0) by digest.
+
+    `without_live`: results of events that have no completed live context of the same pipeline.
+    """
+
+    replay: Replay
+    done: bool
+    contexts: Sequence[tuple[str, ContextStatus, int]]
+    identical: int
+    different: int
+    without_live: int
+
+
+def replay_status(replay: Replay, *, subscription: Subscription, claims: Claims, contexts: ContextLog) -> ReplayStatus:
+    """How far a replay is."""
+    counts = {"identical": 0, "different": 0, "without_live": 0}
+    for verdict in _compare(contexts, replay.id):
+        counts[verdict] += 1
+    return ReplayStatus(
+        replay=replay,
+        done=is_done(subscription, claims=claims),
+        contexts=contexts.summary(replay.id),
+        **counts,
+    )
+
+
+def _compare(contexts: ContextLog, generation: int) -> Iterator[str]:
+    """For each result of a generation: identical to the live one, different, or without one."""
+    live = _Ahead(_digests(contexts, 0))
+    for event_position, pipeline, digest in _digests(contexts, generation):
+        found = live.at((event_position, pipeline))
+        yield "without_live" if found is None else "identical" if found == digest else "different"
+
+
+class _Ahead:
+    """Walks along one ascending stream of digests while asked for ascending keys."""
+
+    def __init__(self, rows: Iterator[tuple[int, str, str]]) -> None:
+        self._rows = rows
+        self._row = next(rows, None)
+
+    def at(self, key: tuple[int, str]) -> str | None:
+        while self._row is not None and self._row[:2] < key:
+            self._row = next(self._rows, None)
+        return self._row[2] if self._row is not None and self._row[:2] == key else None
+
+
+def _digests(contexts: ContextLog, generation: int) -> Iterator[tuple[int, str, str]]:
+    after = 0
+    while rows := contexts.digests(generation, after=after, limit=_PAGE):
+        yield from rows
+        after = rows[-1][0]

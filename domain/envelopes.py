@@ -1,0 +1,216 @@
+"""The forms in which an event comes in: our plain JSON object, and CloudEvents 1.0, structured or binary.
+
+Each form is read into a `Submission`. Which pipeline the event has, and whether its data fits, is asked later.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from domain.errors import Fault, UnsupportedMedia
+from domain.events import envelope_faults, parse_time, refuse
+from domain.strict_json import decode, members, pointer, text_of
+
+_PLAIN = frozenset({"type", "source", "subject", "time", "not_before", "expected_version", "data"})
+_LAST_POSITION = 2**63 - 1
+
+_HEADER = "ce-"
+_CORE = frozenset({"specversion", "id", "source", "type", "subject", "time"})
+_EXTENSION = re.compile(r"[a-z0-9]{1,20}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HEADER_TEXT = re.compile(r"(?:[^%\x00-\x1f\x7f-\U0010ffff]|%[0-9A-Fa-f]{2})*")
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """An event as its sender wrote it, whatever the form. Times are UTC.
+
+    `data` is the exact JSON text. `key` makes a repeat harmless (a CloudEvents id; the plain form has it beside
+    the event). `attributes` are CloudEvents extensions, `datacontenttype` and `dataschema`: text, int or bool.
+    """
+
+    type: str
+    data: str
+    source: str = ""
+    subject: str = ""
+    time: datetime | None = None
+    key: str | None = None
+    not_before: datetime | None = None
+    expected_version: int | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plain(text: str) -> Submission:
+    """Read `{"type", "source"?, "subject"?, "time"?, "not_before"?, "expected_version"?, "data"}`.
+
+    Raises:
+        MalformedJson: the text is not one strict JSON object.
+        InvalidEvent: a member is missing, unknown or wrong, with a pointer to each.
+    """
+    found = members(text)
+    envelope = _Envelope({name: value for name, (value, _) in found.items()}, lambda name: pointer([name]))
+    for name in found:
+        if name not in _PLAIN:
+            envelope.fault(name, "unknown", f"An event has no such member; it may have {_listed(_PLAIN)}.")
+    if "data" not in found:
+        envelope.fault("data", "missing", "An event needs data; send null where there is none.")
+    return envelope.submission(
+        data=found["data"][1] if "data" in found else "null",
+        not_before=envelope.time("not_before"),
+        expected_version=envelope.expected_version(),
+    )
+
+
+def cloudevent(text: str) -> Submission:
+    """Read a CloudEvent in JSON (CloudEvents 1.0.2, JSON event format); no `data` is read as null.
+
+    Raises:
+        MalformedJson: the text is not one strict JSON object.
+        InvalidEvent: an attribute is missing or wrong, with a pointer to each.
+        UnsupportedMedia: the data is not JSON.
+    """
+    found = members(text)
+    if "data_base64" in found:
+        raise _unsupported("/data_base64", "Binary data cannot be read. Send JSON in `data`.")
+    # A null attribute counts as an absent one (JSON event format, section 2.2).
+    values = {name: value for name, (value, _) in found.items() if name != "data" and value is not None}
+    media_type = values.get("datacontenttype")
+    if isinstance(media_type, str) and not is_json(media_type):
+        raise _unsupported("/datacontenttype", f"Data of type {media_type[:100]!r} cannot be read. Send JSON.")
+    return _cloudevent(values, found["data"][1] if "data" in found else "null", lambda name: pointer([name]))
+
+
+def cloudevent_binary(headers: Mapping[str, str], body: bytes) -> Submission:
+    """Read a CloudEvent from `ce-` headers and a JSON body (CloudEvents 1.0.2, HTTP protocol binding).
+
+    An empty body is read as null. Pointers lead to `/headers/ce-…`, or into `/data`.
+
+    Raises:
+        MalformedJson: the body is not strict JSON.
+        InvalidEvent: a header is missing or wrong, with a pointer to each.
+        UnsupportedMedia: the body is not said to be JSON.
+    """
+    values: dict[str, Any] = {}
+    faults = []
+    media_type = ""
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower == "content-type":
+            media_type = value
+        elif lower.startswith(_HEADER):
+            attribute = lower.removeprefix(_HEADER)
+            problem = _header_problem(attribute, value, values)
+            if problem:
+                faults.append(Fault(_header_place(attribute), "header", problem))
+            values[attribute] = "" if problem else _header_value(value)
+    if (body or media_type) and not is_json(media_type):
+        raise _unsupported("/headers/content-type", f"A body of type {media_type[:100]!r} cannot be read. Send JSON.")
+    if media_type:
+        values["datacontenttype"] = media_type
+    data = text_of(body).strip(" \t\r\n")
+    if data:
+        decode(data, "data")
+    return _cloudevent(values, data or "null", _header_place, faults)
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a content type says JSON (`application/json`, `text/json`, any `+json`), and no charset but UTF-8."""
+    essence = media_type.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(media_type)
+    return (essence in {"application/json", "text/json"} or essence.endswith("+json")) and (
+        charset is None or charset[1].lower() in {"utf-8", "utf8", "us-ascii"}
+    )
+
+
+class _Envelope:
+    """The values of an envelope, read one by one, and what was wrong with them."""
+
+    def __init__(
+        self, values: Mapping[str, Any], place: Callable[[str], str], faults: list[Fault] | None = None
+    ) -> None:
+        self.values = values
+        self._place = place
+        self._faults = faults or []
+
+    def fault(self, name: str, code: str, message: str) -> None:
+        self._faults.append(Fault(self._place(name), code, message))
+
+    def text(self, name: str, *, required: bool = False) -> str:
+        value = self.values.get(name, "")
+        if required and name not in self.values:
+            self.fault(name, "missing", f"An event needs a {name}.")
+        elif not isinstance(value, str):
+            self.fault(name, "wrong-type", f"The {name} must be text.")
+            return ""
+        return str(value)
+
+    def time(self, name: str) -> datetime | None:
+        if name not in self.values:
+            return None
+        value = self.values[name]
+        try:
+            return parse_time(value if isinstance(value, str) else "")
+        except ValueError:
+            self.fault(name, "time", f"The {name} must be an RFC 3339 time such as 2026-01-31T09:30:00Z.")
+            return None
+
+    def expected_version(self) -> int | None:
+        name = "expected_version"
+        if name not in self.values:
+            return None
+        value = self.values[name]
+        if type(value) is not int or not 0 <= value <= _LAST_POSITION:
+            self.fault(name, "wrong-type", "The expected_version must be a position: a whole number from 0.")
+            return None
+        if not self.values.get("subject"):
+            self.fault(name, "value", "An expected_version needs a subject: it is the version of one.")
+        return value
+
+    def submission(self, *, key: str | None = None, **rest: Any) -> Submission:
+        """What was read, with the names that every form has.
+
+        Raises:
+            InvalidEvent: something was wrong.
+        """
+        names = {
+            "type": self.text("type", required=True),
+            "source": self.text("source"),
+            "subject": self.text("subject"),
+        }
+        time = self.time("time")
+        faulty = {fault.pointer for fault in self._faults}
+        for fault in envelope_faults(**names, key=key):
+            place = self._place(fault.pointer.removeprefix("/") or "id")
+            if place not in faulty:
+                self._faults.append(Fault(place, fault.code, fault.message))
+        refuse(self._faults)
+        return Submission(**names, key=key, time=time, **rest)
+
+
+def _cloudevent(
+    values: Mapping[str, Any], data: str, place: Callable[[str], str], faults: list[Fault] | None = None
+) -> Submission:
+    envelope = _Envelope(values, place, faults)
+    if values.get("specversion") != "1.0":
+        envelope.fault("specversion", "value", 'The specversion must be "1.0".')
+    attributes = {name: value for name, value in values.items() if name not in _CORE}
+    for name in ("id", "source", "subject", "dataschema"):
+        if values.get(name, "absent") == "":
+            envelope.fault(name, "value", f"The {name} must not be empty.")
+    for name, value in attributes.items():
+        if not _EXTENSION.fullmatch(name) or name == "data":
+            envelope.fault(name, "unknown", "An attribute's name is 1 to 20 lower-case letters and digits.")
+        elif not _is_attribute(value):
+            envelope.fault(
+                name, "wrong-type", "An attribute is text without control characters, a bool or a 32-bit int."
+            )
+    envelope.text("source", required=True)
+    return envelope.submission(
+        key=envelope.text("id", required=True),
+        data=data,
+        attributes=attributes,
+    )
