@@ -14,9 +14,10 @@ Log = Literal["events", "task_contexts"]
 class Selection:
     """Which rows of a log: a filter on columns that never change, so that it means the same for ever.
 
-    `where` asks for equality (None: the column is null); `direct` is true of events that have their own claim. `since` (inclusive) and `until` (exclusive) bound the
-    event's `time`; `after` (exclusive) and `last` (inclusive, None: no end) bound the position. `positions`,
-    where given, are the only rows there are, in ascending order.
+    `where` asks for equality (None: the column is null); `direct` is true of events that have their own claim.
+    `since` (inclusive) and `until` (exclusive) bound the event's `time`; `after` (exclusive) and `last`
+    (inclusive, None: no end) bound the position. `positions`, where given, are the only rows there are, in
+    ascending order.
     """
 
     where: Mapping[str, Any] = field(default_factory=dict)

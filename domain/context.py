@@ -83,9 +83,15 @@ class TaskContext:
         return replace(self, outputs={**self.outputs, name: _plain(name, value)})
 
     def declare(self, effect: Effect) -> Self:
-        """Ask for an effect, in the name of the node at work."""
+        """Ask for an effect, in the name of the node at work. It is kept as the JSON that a later reader will see.
+
+        Raises:
+            PermanentError: a value of the effect has no JSON form, or holds NaN or an infinity.
+        """
         ordinal = sum(other.node == self.node for other in self.effects)
-        return replace(self, effects=(*self.effects, replace(effect, node=self.node, ordinal=ordinal)))
+        plain = {name: _plain(self.node, value) for name, value in effect.members().items() if name != "kind"}
+        declared = replace(effect, **plain | {"node": self.node, "ordinal": ordinal})
+        return replace(self, effects=(*self.effects, declared))
 
     def at(self, node: str) -> Self:
         """The context as this node receives it."""
@@ -145,9 +151,9 @@ def _plain(name: str, value: Any) -> Any:
     try:
         plain = to_jsonable_python(value)
     except ValueError as error:
-        raise PermanentError(f"The output of node {name!r} has no JSON form: {error}") from error
+        raise PermanentError(f"What node {name!r} made has no JSON form: {error}") from error
     if not _is_finite(plain):
-        raise PermanentError(f"The output of node {name!r} holds NaN or an infinity, which JSON cannot say.")
+        raise PermanentError(f"What node {name!r} made holds NaN or an infinity, which JSON cannot say.")
     return plain
 
 

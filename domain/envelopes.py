@@ -4,7 +4,7 @@ Each form is read into a `Submission`. Which pipeline the event has, and whether
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,9 @@ _LAST_POSITION = 2**63 - 1
 _HEADER = "ce-"
 _CORE = frozenset({"specversion", "id", "source", "type", "subject", "time"})
 _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HEADER_TEXT = re.compile(r"(?:[^%\x00-\x1f\x7f-\U0010ffff]|%[0-9A-Fa-f]{2})*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_PERCENT_ENCODED = re.compile(r"(?:[\x20-\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*")
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 
 
@@ -52,7 +53,7 @@ def plain(text: str) -> Submission:
         InvalidEvent: a member is missing, unknown or wrong, with a pointer to each.
     """
     found = members(text)
-    envelope = _Envelope({name: value for name, (value, _) in found.items()}, lambda name: pointer([name]))
+    envelope = _Envelope({name: value for name, (value, _) in found.items()}, _member_place)
     for name in found:
         if name not in _PLAIN:
             envelope.fault(name, "unknown", f"An event has no such member; it may have {_listed(_PLAIN)}.")
@@ -81,7 +82,7 @@ def cloudevent(text: str) -> Submission:
     media_type = values.get("datacontenttype")
     if isinstance(media_type, str) and not is_json(media_type):
         raise _unsupported("/datacontenttype", f"Data of type {media_type[:100]!r} cannot be read. Send JSON.")
-    return _cloudevent(values, found["data"][1] if "data" in found else "null", lambda name: pointer([name]))
+    return _cloudevent(_Envelope(values, _member_place), found["data"][1] if "data" in found else "null")
 
 
 def cloudevent_binary(headers: Mapping[str, str], body: bytes) -> Submission:
@@ -95,58 +96,69 @@ def cloudevent_binary(headers: Mapping[str, str], body: bytes) -> Submission:
         UnsupportedMedia: the body is not said to be JSON.
     """
     values: dict[str, Any] = {}
-    faults = []
+    envelope = _Envelope(values, _header_place)
     media_type = ""
-    for name, value in headers.items():
-        lower = name.lower()
-        if lower == "content-type":
+    for header, value in headers.items():
+        prefix, name = header[:3].lower(), header[3:].lower()
+        if header.lower() == "content-type":
             media_type = value
-        elif lower.startswith(_HEADER):
-            attribute = lower.removeprefix(_HEADER)
-            problem = _header_problem(attribute, value, values)
-            if problem:
-                faults.append(Fault(_header_place(attribute), "header", problem))
-            values[attribute] = "" if problem else _header_value(value)
+        elif prefix == _HEADER:
+            if name in values:
+                envelope.fault(name, "header", "The header stands twice.")
+            values[name] = envelope.header(name, value)
     if (body or media_type) and not is_json(media_type):
         raise _unsupported("/headers/content-type", f"A body of type {media_type[:100]!r} cannot be read. Send JSON.")
+    if "datacontenttype" in values:
+        envelope.fault("datacontenttype", "header", "The Content-Type header says this, and this one must not be.")
     if media_type:
         values["datacontenttype"] = media_type
     data = text_of(body).strip(" \t\r\n")
     if data:
         decode(data, "data")
-    return _cloudevent(values, data or "null", _header_place, faults)
+    return _cloudevent(envelope, data or "null")
 
 
 def is_json(media_type: str) -> bool:
-    """Whether a content type says JSON (`application/json`, `text/json`, any `+json`), and no charset but UTF-8."""
+    """Whether a content type says JSON (`*/json` or `*/*+json`, and no charset but UTF-8)."""
     essence = media_type.partition(";")[0].strip().lower()
     charset = _CHARSET.search(media_type)
-    return (essence in {"application/json", "text/json"} or essence.endswith("+json")) and (
+    return essence.endswith(("/json", "+json")) and (
         charset is None or charset[1].lower() in {"utf-8", "utf8", "us-ascii"}
     )
 
 
 class _Envelope:
-    """The values of an envelope, read one by one, and what was wrong with them."""
+    """The values of an envelope, read one by one, and the first thing that was wrong at each place."""
 
-    def __init__(
-        self, values: Mapping[str, Any], place: Callable[[str], str], faults: list[Fault] | None = None
-    ) -> None:
+    def __init__(self, values: Mapping[str, Any], place: Callable[[str], str]) -> None:
         self.values = values
         self._place = place
-        self._faults = faults or []
+        self._faults: dict[str, Fault] = {}
 
     def fault(self, name: str, code: str, message: str) -> None:
-        self._faults.append(Fault(self._place(name), code, message))
+        place = self._place(name)
+        self._faults.setdefault(place, Fault(place, code, message))
 
     def text(self, name: str, *, required: bool = False) -> str:
         value = self.values.get(name, "")
         if required and name not in self.values:
-            self.fault(name, "missing", f"An event needs a {name}.")
+            self.fault(name, "missing", f"The {name} is missing.")
         elif not isinstance(value, str):
             self.fault(name, "wrong-type", f"The {name} must be text.")
             return ""
         return str(value)
+
+    def header(self, name: str, value: str) -> str:
+        """Decode a header's value: quoted strings, then one round of percent-encoding (HTTP binding, 3.1.3.2)."""
+        unquoted = _QUOTED.sub(lambda match: re.sub(r"\\(.)", r"\1", match[1]), value)
+        if not _PERCENT_ENCODED.fullmatch(unquoted):
+            self.fault(name, "header", "The value must be printable ASCII, anything else percent-encoded as UTF-8.")
+            return ""
+        try:
+            return unquote_to_bytes(unquoted).decode()
+        except UnicodeDecodeError:
+            self.fault(name, "header", "The percent-encoded value is not UTF-8.")
+            return ""
 
     def time(self, name: str) -> datetime | None:
         if name not in self.values:
@@ -176,41 +188,50 @@ class _Envelope:
         Raises:
             InvalidEvent: something was wrong.
         """
-        names = {
-            "type": self.text("type", required=True),
-            "source": self.text("source"),
-            "subject": self.text("subject"),
-        }
+        type_, source, subject = self.text("type", required=True), self.text("source"), self.text("subject")
         time = self.time("time")
-        faulty = {fault.pointer for fault in self._faults}
-        for fault in envelope_faults(**names, key=key):
-            place = self._place(fault.pointer.removeprefix("/") or "id")
-            if place not in faulty:
-                self._faults.append(Fault(place, fault.code, fault.message))
-        refuse(self._faults)
-        return Submission(**names, key=key, time=time, **rest)
+        for fault in envelope_faults(type=type_, source=source, subject=subject, key=key):
+            self.fault(fault.pointer.removeprefix("/") or "id", fault.code, fault.message)
+        refuse([*self._faults.values()])
+        return Submission(type=type_, source=source, subject=subject, time=time, key=key, **rest)
 
 
-def _cloudevent(
-    values: Mapping[str, Any], data: str, place: Callable[[str], str], faults: list[Fault] | None = None
-) -> Submission:
-    envelope = _Envelope(values, place, faults)
+def _cloudevent(envelope: _Envelope, data: str) -> Submission:
+    values = envelope.values
     if values.get("specversion") != "1.0":
         envelope.fault("specversion", "value", 'The specversion must be "1.0".')
-    attributes = {name: value for name, value in values.items() if name not in _CORE}
-    for name in ("id", "source", "subject", "dataschema"):
-        if values.get(name, "absent") == "":
+    for name in ("source", "subject", "dataschema"):
+        if values.get(name) == "":
             envelope.fault(name, "value", f"The {name} must not be empty.")
+    attributes = {name: value for name, value in values.items() if name not in _CORE}
     for name, value in attributes.items():
         if not _EXTENSION.fullmatch(name) or name == "data":
             envelope.fault(name, "unknown", "An attribute's name is 1 to 20 lower-case letters and digits.")
         elif not _is_attribute(value):
-            envelope.fault(
-                name, "wrong-type", "An attribute is text without control characters, a bool or a 32-bit int."
-            )
-    envelope.text("source", required=True)
-    return envelope.submission(
-        key=envelope.text("id", required=True),
-        data=data,
-        attributes=attributes,
-    )
+            envelope.fault(name, "wrong-type", "An attribute is text without control characters, bool or 32-bit int.")
+    if "source" not in values:
+        envelope.fault("source", "missing", "The source is missing.")
+    return envelope.submission(key=envelope.text("id", required=True), data=data, attributes=attributes)
+
+
+def _is_attribute(value: Any) -> bool:
+    """Whether a value has one of CloudEvents' types."""
+    if isinstance(value, str):
+        return not _CONTROL.search(value)
+    return isinstance(value, int) and -(2**31) <= value < 2**31
+
+
+def _member_place(name: str) -> str:
+    return pointer([name])
+
+
+def _header_place(name: str) -> str:
+    return pointer(["headers", _HEADER + name])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _unsupported(place: str, message: str) -> UnsupportedMedia:
+    return UnsupportedMedia(message, faults=[Fault(place, UnsupportedMedia.code, message)])

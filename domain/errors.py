@@ -131,6 +131,12 @@ class CompletionRefused(PlayheadError):
     code = "completion-refused"
 
 
+class WorkerDied(PlayheadError):
+    """Workers died, again and again, while they ran this event."""
+
+    code = "worker-died"
+
+
 class TransientError(PlayheadError):
     """Raised by a node: another attempt may succeed."""
 

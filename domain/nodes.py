@@ -56,7 +56,7 @@ class Branches:
         effects = context.effects
         for branch in self.branches.values():
             made = fold(branch, context)
-            outputs |= {name: made.outputs[name] for name in made.outputs.keys() - context.outputs.keys()}
+            outputs |= {name: value for name, value in made.outputs.items() if name not in context.outputs}
             effects += made.effects[len(context.effects) :]
         return TaskContext(
             event=context.event,

@@ -120,7 +120,10 @@ class Pipeline:
     @cached_property
     def document_model(self) -> type[BaseModel] | None:
         """The pydantic model of the documents, None when the pipeline has no own document."""
-        returned = get_type_hints(self.document).get("return") if self.document else None
+        try:
+            returned = get_type_hints(self.document).get("return") if self.document else None
+        except NameError:
+            returned = None  # the annotation names something that its module does not have
         return returned if isinstance(returned, type) and issubclass(returned, BaseModel) else None
 
     def add_node(self, node: Node) -> "Pipeline":
@@ -158,7 +161,7 @@ class Pipeline:
                 ]
                 for type_, schema in sorted(self.schemas.items())
             },
-            "nodes": [_parameters(inner) for inner in walk(self.nodes)],
+            "nodes": [_identity(inner) for inner in self.nodes],
             "document": self.document and [_source(self.document), _schema(self.document_model)],
         }
         return hashlib.sha256(to_json(parts)).hexdigest()[:16]
@@ -197,24 +200,27 @@ def _schema(model: type[BaseModel] | None) -> Any:
     return model and model.model_json_schema()
 
 
-def _parameters(inner: Node) -> Any:
-    """A node's identity: its name, its source, its parameters."""
-    if isinstance(inner, FunctionNode):
-        return [inner.name, _source(inner.function)]
-    parameters = {}
-    if is_dataclass(inner):
-        parameters = {
-            item.name: _source(value) if callable(value := getattr(inner, item.name)) else repr(value)
-            for item in fields(inner)
-            if item.name != "nodes"
-        }
-    return [inner.name, _source(type(inner)), parameters]
+def _identity(value: Any) -> Any:
+    """What makes a node, a parameter or a function the one it is, as JSON; equal code gives equal identities."""
+    if isinstance(value, FunctionNode):
+        return [value.name, _source(value.function)]
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return value.model_json_schema()
+    if is_dataclass(value) and not isinstance(value, type):
+        return [_source(type(value)), {item.name: _identity(getattr(value, item.name)) for item in fields(value)}]
+    if isinstance(value, Mapping):
+        return {str(key): _identity(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_identity(inner) for inner in value]
+    if callable(value):
+        return _source(value)
+    return repr(value)
 
 
 def _source(thing: Any) -> str:
     """The source of a function or class; where there is none (built interactively), its compiled code."""
     try:
-        return inspect.getsource(thing)
+        return inspect.getsource(thing if inspect.isroutine(thing) or isinstance(thing, type) else type(thing))
     except (OSError, TypeError):
         code = getattr(thing, "__code__", None)
-        return repr((code.co_code, code.co_consts, code.co_names)) if code else repr(type(thing).__qualname__)
+        return repr((code.co_code, code.co_consts, code.co_names)) if code else type(thing).__qualname__

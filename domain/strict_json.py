@@ -18,7 +18,7 @@ MAX_DEPTH = 64
 MAX_DIGITS = 400
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_LONG_NUMBER = re.compile(r"\d{%d}" % (MAX_DIGITS + 1))
+_LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
 
 
 class _Refused(ValueError):
@@ -62,16 +62,16 @@ def text_of(body: bytes) -> str:
     return text
 
 
-def decode(text: str) -> Any:
-    """Read a whole text as one JSON value.
+def decode(text: str, *path: str) -> Any:
+    """Read a whole text as one JSON value; `path` says where it stands in what was sent.
 
     Raises:
         MalformedJson: with a pointer to the offending value.
     """
-    value, end = _decode_at(text, _skip(text, 0))
+    value, end = _decode_at(text, _skip(text, 0), *path)
     if _skip(text, end) != len(text):
-        _malformed(f"There is more text after the JSON value, at character {end}.")
-    _check(text, value)
+        _malformed(f"There is more text after the JSON value, at character {end}.", path)
+    _check(text, value, *path)
     return value
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from functools import partial
+
 from dependency_injector import containers, providers
 
 from application.document_fields import union_of
@@ -87,6 +88,7 @@ def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, 
 
 def _works(
     subscriptions: Mapping[str, Subscription],
+    *,
     registry: PipelineRegistry,
     settings: Settings,
     store: SqlStore,
@@ -110,6 +112,7 @@ def _works(
 
 def _replay_engine(
     replay: Replay,
+    *,
     registry: PipelineRegistry,
     settings: Settings,
     store: SqlStore,
@@ -157,7 +160,15 @@ class Container(containers.DeclarativeContainer):
     subscriptions = providers.Singleton(_subscriptions, registry, settings)
     fields = providers.Singleton(union_of, registry)
     indexer = providers.Singleton(Indexer, index=search_index, fields=fields, journal=journal)
-    works = providers.Singleton(_works, subscriptions, registry, settings, store, dispatcher, indexer)
+    works = providers.Singleton(
+        _works,
+        subscriptions,
+        registry=registry,
+        settings=settings,
+        store=store,
+        dispatcher=dispatcher,
+        indexer=indexer,
+    )
     heart = providers.Singleton(Heart, claims, lease=settings.provided.lease_seconds)
     engine = providers.Singleton(
         Engine,

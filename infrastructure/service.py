@@ -71,8 +71,8 @@ class Service:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise Misconfigured(
-                        f"Another Playhead service runs on {store.database.url.database}. Stop it, or set PLAYHEAD_HOME "
-                        "to another folder."
+                        f"Another Playhead service runs on {store.database.url.database}. "
+                        "Stop it, or set PLAYHEAD_HOME to another folder."
                     ) from None
                 time.sleep(0.1)
         store.claims.end_leases(SERVICE_OWNER)

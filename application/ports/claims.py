@@ -45,8 +45,8 @@ class Backlog:
     """How much a subscription still has to do.
 
     `cursor` and `head` are positions of its log; `claims` counts its claims, `due` those that could be taken
-    now, `claimed` the positions that they all cover. `has_due` says that work could be claimed now. `mark` changes whenever a claim is made or taken.
-    `oldest_due` is when the longest waiting due claim came due.
+    now, `claimed` the positions that they all cover. `has_due` says that work could be claimed now. `mark`
+    changes whenever a claim is made or taken. `oldest_due` is when the longest waiting due claim came due.
     """
 
     cursor: int

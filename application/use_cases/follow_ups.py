@@ -1,6 +1,7 @@
 """Follow-up events: validated in the run that asks for them, appended by the `follow-ups` subscription."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -41,45 +42,46 @@ def follow_ups_of(
         raise PermanentError(f"The run asks for {len(asked)} follow-up events; at most {MAX_FOLLOW_UPS} may be.")
     if asked and context.event.depth >= MAX_DEPTH:
         raise PermanentError(f"The follow-up would be {MAX_DEPTH + 1} steps from its first event: a loop?")
-    return [_follow_up(context.event, effect, pipeline, generation, registry, unknown_types) for effect in asked]
+    events = []
+    for effect in asked:
+        event_id = derived_id(context.event.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
+        new = _unrouted(context.event, effect, event_id=event_id, source=pipeline)
+        refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
+        events.append(route(new, registry=registry, unknown_types=unknown_types))
+    return events
 
 
-def _follow_up(
-    cause: RecordedEvent,
-    effect: EmitEvent,
-    pipeline: str,
-    generation: int,
-    registry: PipelineRegistry,
-    unknown_types: UnknownTypes,
-) -> NewEvent:
-    data = to_json(effect.data, inf_nan_mode="strings").decode()
-    route, version = None, 1
+def route(new: NewEvent, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> NewEvent:
+    """The event with the pipeline that its type has, its data validated by the type's schema.
+
+    Raises:
+        UnknownType: no pipeline accepts the type, and unknown types are refused (else it stays unrouted).
+        InvalidEvent: the data does not fit.
+    """
     try:
-        accepting = registry.pipeline_for(effect.type)
+        pipeline = registry.pipeline_for(new.type)
     except UnknownType:
         if unknown_types == "refuse":
             raise
-    else:
-        schema = accepting.schemas[effect.type]
-        schema.read(data, schema.version)
-        route, version = accepting.name, schema.version
-    event_id = derived_id(cause.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
-    new = NewEvent(
+        return new
+    schema = pipeline.schemas[new.type]
+    schema.read(new.data, schema.version)
+    return replace(new, route=pipeline.name, schema_version=schema.version)
+
+
+def _unrouted(cause: RecordedEvent, effect: EmitEvent, *, event_id: str, source: str) -> NewEvent:
+    return NewEvent(
         id=event_id,
         key=event_id,
         type=effect.type,
-        data=data,
-        source=pipeline if effect.source is None else effect.source,
+        data=to_json(effect.data).decode(),
+        source=source if effect.source is None else effect.source,
         subject=cause.subject if effect.subject is None else effect.subject,
         time=_time(effect.time) or cause.time,
         not_before=_time(effect.not_before),
-        route=route,
-        schema_version=version,
         cause=cause.id,
         depth=cause.depth + 1,
     )
-    refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
-    return new
 
 
 def _time(value: datetime | str | None) -> datetime | None:

@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from application.engine import Batch, Outcome
@@ -10,7 +11,7 @@ from application.ports.claims import MAX_DEATHS, Claim
 from application.ports.context_log import ContextStatus, NewContext
 from application.use_cases.follow_ups import UnknownTypes, follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
-from domain.errors import NewerSchema, TransientError, UnknownType
+from domain.errors import NewerSchema, TransientError, WorkerDied
 from domain.events import RecordedEvent
 from domain.nodes import ElasticsearchIndexNode
 from domain.pipeline import NodeFailed, Pipeline
@@ -69,53 +70,23 @@ class Processor:
 
     def _process_one(self, event: RecordedEvent, batch: Batch) -> Outcome:
         claim = batch.claim
-        try:
-            pipeline = self.prepared(self._pipeline_of(event))
-        except UnknownType as error:
-            return self._ended(event, claim, None, TaskContext(event=event), "dead", {}, _failure(None, error))
-        if claim.deaths >= MAX_DEATHS:
-            died = Failure(
-                node=None,
-                type="WorkerDied",
-                message=f"{claim.deaths} workers died while they ran this event.",
-            )
-            return self._ended(event, claim, pipeline, TaskContext(event=event), "dead", {}, died)
+        pipeline: Pipeline | None = None
         timer = _Timer(self._clock, batch)
         try:
+            pipeline = self.prepared(self._pipeline_of(event))
+            if claim.deaths >= MAX_DEATHS:
+                raise WorkerDied(f"{claim.deaths} workers died while they ran this event.")  # noqa: TRY301  # ends it as any failure does
             context = pipeline.run(event, timer)
-            if context.effects:
-                follow_ups_of(
-                    context,
-                    pipeline=pipeline.name,
-                    generation=self._generation,
-                    registry=self._registry,
-                    unknown_types=self._unknown_types,
-                )
+            self._validate_follow_ups(context, pipeline)
+            result, emits = context.result_json, any(effect.kind == "emit_event" for effect in context.effects)
+            status: ContextStatus = "completed"
+            failure = None
         except NewerSchema:
             return Outcome(position=event.position, back="hand_back")
-        except NodeFailed as failed:
-            cause = failed.__cause__ or failed
-            timer("")
-            failure = _failure(failed.node, cause)
-            status: ContextStatus = "dead"
-            if isinstance(cause, TransientError) and claim.attempt + 1 < pipeline.retry.attempts:
-                status = "failed"
-            return self._ended(event, claim, pipeline, failed.context, status, timer.seconds, failure)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a run raises ends this event, not the worker
-            failure = _failure(None, error)
-            return self._ended(event, claim, pipeline, TaskContext(event=event), "dead", timer.seconds, failure)
-        return self._ended(event, claim, pipeline, context, "completed", timer.seconds, None)
-
-    def _ended(
-        self,
-        event: RecordedEvent,
-        claim: Claim,
-        pipeline: Pipeline | None,
-        context: TaskContext,
-        status: ContextStatus,
-        seconds: dict[str, float],
-        failure: Failure | None,
-    ) -> Outcome:
+            timer("")
+            result, failure, emits = _result_of_failed(event, error), _failure(error), False
+            status = "failed" if _may_be_tried_again(error, claim, pipeline) else "dead"
         name = pipeline.name if pipeline else event.route or ""
         fingerprint = pipeline.fingerprint if pipeline else ""
         run = Run(
@@ -124,10 +95,9 @@ class Processor:
             attempt=claim.attempt + 1,
             fingerprint=fingerprint,
             status=status,
-            seconds=seconds,
+            seconds=timer.seconds,
             failure=failure,
         )
-        result = context.result_json
         new = NewContext(
             event_position=event.position,
             pipeline=name,
@@ -136,9 +106,19 @@ class Processor:
             context=whole_json(result, run),
             digest=digest_of(result),
             fingerprint=fingerprint,
-            emits=status == "completed" and any(effect.kind == "emit_event" for effect in context.effects),
+            emits=emits,
         )
         return Outcome(position=event.position, context=new, back="retry" if status == "failed" else None)
+
+    def _validate_follow_ups(self, context: TaskContext, pipeline: Pipeline) -> None:
+        if context.effects:
+            follow_ups_of(
+                context,
+                pipeline=pipeline.name,
+                generation=self._generation,
+                registry=self._registry,
+                unknown_types=self._unknown_types,
+            )
 
 
 class _Timer:
@@ -159,11 +139,26 @@ class _Timer:
         self._batch.step = node
 
 
-def _failure(node: str | None, error: BaseException) -> Failure:
-    frames = traceback.extract_tb(error.__traceback__)
+def _may_be_tried_again(error: BaseException, claim: Claim, pipeline: Pipeline | None) -> bool:
+    transient = isinstance(error, NodeFailed) and isinstance(error.__cause__, TransientError)
+    return transient and pipeline is not None and claim.attempt + 1 < pipeline.retry.attempts
+
+
+def _result_of_failed(event: RecordedEvent, error: BaseException) -> str:
+    """What the run had made when it failed, as far as it can be written down."""
+    if isinstance(error, NodeFailed):
+        with suppress(ValueError):
+            return error.context.result_json
+    return TaskContext(event=event).result_json
+
+
+def _failure(error: BaseException) -> Failure:
+    node = error.node if isinstance(error, NodeFailed) else None
+    cause = error.__cause__ or error if isinstance(error, NodeFailed) else error
+    frames = traceback.extract_tb(cause.__traceback__)
     where = None
     if frames:
         path = Path(frames[-1].filename)
         where = f"{'/'.join(path.parts[-2:])}:{frames[-1].lineno} in {frames[-1].name}"
-    message = str(error).encode(errors="replace").decode()[:2000]
-    return Failure(node=node, type=type(error).__name__, message=message, where=where)
+    message = str(cause).encode(errors="replace").decode()[:2000]
+    return Failure(node=node, type=type(cause).__name__, message=message, where=where)

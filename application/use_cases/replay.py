@@ -139,9 +139,8 @@ def require_same_code(replay: Replay, fingerprints: Mapping[str, str]) -> None:
 
 
 def run_replay(
-    replay: Replay,
-    *,
     subscription: Subscription,
+    *,
     engine: Engine,
     claims: Claims,
     progress: Callable[[int], None],

@@ -47,21 +47,25 @@ def query(condition: Condition, fields: Mapping[str, FieldType]) -> dict[str, An
     match condition:
         case Everything() | All(()):
             return {"match_all": {}}
-        case Words((word,), True):
-            return {"prefix": {TEXT: {"value": word}}}
-        case Words(words, prefix):
-            # The words are split already: nothing but blanks may split them.
-            phrase: dict[str, Any] = {"query": " ".join(words), "analyzer": "whitespace"}
-            if prefix:
-                return {"match_phrase_prefix": {TEXT: {**phrase, "max_expansions": _EVERY_PREFIX}}}
-            return {"match_phrase": {TEXT: phrase}}
+        case Words():
+            return _words_query(condition)
         case Not(part):
             return {"bool": {"must_not": [query(part, fields)]}}
-        case All(parts):
-            return {"bool": {"must": [query(part, fields) for part in parts]}}
-        case Either(parts):
-            return {"bool": {"should": [query(part, fields) for part in parts], "minimum_should_match": 1}}
+        case All(parts) | Either(parts):
+            inner = [query(part, fields) for part in parts]
+            must = isinstance(condition, All)
+            return {"bool": {"must": inner} if must else {"should": inner, "minimum_should_match": 1}}
     return _field_query(condition, fields)
+
+
+def _words_query(asked: Words) -> dict[str, Any]:
+    if asked.prefix and len(asked.words) == 1:
+        return {"prefix": {TEXT: {"value": asked.words[0]}}}
+    # The words are split already: only blanks may split them.
+    phrase: dict[str, Any] = {"query": " ".join(asked.words), "analyzer": "whitespace"}
+    if asked.prefix:
+        return {"match_phrase_prefix": {TEXT: {**phrase, "max_expansions": _EVERY_PREFIX}}}
+    return {"match_phrase": {TEXT: phrase}}
 
 
 def _field_query(condition: AnyOf | Between | Like | Exists, fields: Mapping[str, FieldType]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 A field's single value is in its column of `documents d`; several values of one document are rows of `listed`.
 """
 
+# ruff: noqa: S608  # the columns that are written into the SQL are numbered by the index
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +106,7 @@ def hits(request: Request, columns: Mapping[str, str]) -> Sql:
     after = Sql("1")
     if request.after is not None:
         value, at = request.after
-        after = Sql(f"key IS NULL AND position < ?", (at,))
+        after = Sql("key IS NULL AND position < ?", (at,))
         if value is not None:
             sign = "<" if request.descending else ">"
             after = Sql(f"(key {sign} ? OR key IS NULL OR (key = ? AND position < ?))", (value, value, at))

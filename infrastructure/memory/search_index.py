@@ -49,12 +49,10 @@ class MemorySearchIndex:
         self._entries: dict[str, Entry] = {}
 
     def open(self, fields: Mapping[str, FieldType]) -> None:
-        """See the port."""
         with self._lock:
             self._fields = merged(self._fields, fields)
 
     def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
-        """See the port."""
         with self._lock:
             entries, rejections = entries_of(documents, self._fields)
             for entry in entries:
@@ -64,7 +62,6 @@ class MemorySearchIndex:
         return rejections
 
     def search(self, query: SearchQuery) -> SearchAnswer:
-        """See the port."""
         with self._lock:
             fields, entries = dict(self._fields), list(self._entries.values())
         request = read_request(query, fields, self.backend)
@@ -89,12 +86,10 @@ class MemorySearchIndex:
         )
 
     def start_anew(self, fields: Mapping[str, FieldType]) -> None:
-        """See the port."""
         with self._lock:
             self._fields, self._entries = merged({}, fields), {}
 
     def state(self) -> IndexState:
-        """See the port."""
         return IndexState(name="memory", documents=len(self._entries))
 
 
@@ -153,7 +148,7 @@ def _sort_value(entry: Entry, request: Request) -> Value | None:
     if request.sort is None:
         return sum(_holds(entry, asked) for asked in asked_words(request.asked))
     values = entry.values.get(request.sort, ())
-    return (max if request.descending else min)(values, default=None)  # type: ignore[type-var]  # of one type
+    return (max if request.descending else min)(values, default=None)
 
 
 def _rank(request: Request, value: Value | None, at: Entry | int) -> tuple[bool, Any, int]:

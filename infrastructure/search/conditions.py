@@ -51,7 +51,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """A keyword fits a pattern: `*` any characters, `?` one, `\\` takes the next character as it is."""
+    r"""A keyword fits a pattern: `*` any characters, `?` one, `\` takes the next character as it is."""
 
     field: str
     pattern: str

@@ -38,10 +38,10 @@ _MINUS = "\ue000"
 _COMPARED_MINUS = re.compile(r'("(?:[^"\\]|\\.)*")|(?<=[<>])(=?)-(?=[\d.])')
 _PLACE = re.compile(r"position (\d+)")
 _REFUSED = {
-    tree.Regex: "a regular expression",
-    tree.Fuzzy: "a fuzzy word (~)",
+    tree.Regex: "regular expressions",
+    tree.Fuzzy: "fuzzy words (~)",
     tree.Proximity: "words in proximity (~)",
-    tree.Boost: "a weight (^)",
+    tree.Boost: "weights (^)",
 }
 
 
@@ -122,23 +122,20 @@ class _Reader:
         """`field` is the one that the item is about, None outside of any."""
         if depth > MAX_DEPTH:
             raise refusal(f"The query is nested deeper than {MAX_DEPTH} levels{_at(item)}.", "/q", "depth")
+        number = field is not None and self._fields[field] in {"long", "double"}
         match item:
+            case tree.BaseOperation():
+                parts = tuple(self.read(part, field, depth + 1) for part in item.operands)
+                return Either(parts) if isinstance(item, tree.OrOperation) else All(parts)
             case tree.Group() | tree.FieldGroup() | tree.Plus():
                 return self.read(item.children[0], field, depth + 1)
-            case tree.Prohibit(a=tree.Word()) if field and self._fields.get(field) in {"long", "double"}:
-                return self._value(item, field)
-            case tree.Not() | tree.Prohibit():
+            case tree.Not() | tree.Prohibit() if not (number and _is_negative(item)):
                 return Not(self.read(item.a, field, depth + 1))
-            case tree.OrOperation():
-                return Either(tuple(self.read(part, field, depth + 1) for part in item.operands))
-            case tree.AndOperation() | tree.UnknownOperation():
-                return All(tuple(self.read(part, field, depth + 1) for part in item.operands))
             case tree.SearchField():
                 return self._field(item, field, depth)
-            case tree.Word() | tree.Phrase() | tree.Range() | tree.From() | tree.To():
-                return self._text(item) if field is None else self._value(item, field)
-        what = _REFUSED.get(type(item), f"{item!s:.40}")
-        raise refusal(f"This language has no {what.removeprefix('a ')}{_at(item)}.", "/q", "syntax")
+        if (what := _REFUSED.get(type(item))) is not None:
+            raise refusal(f"This language has no {what}{_at(item)}.", "/q", "syntax")
+        return self._text(item) if field is None else self._value(item, field)
 
     def _field(self, item: Any, outer: str | None, depth: int) -> Condition:
         if outer is not None:
@@ -148,7 +145,7 @@ class _Reader:
                 "/q",
                 "syntax",
             )
-        everything = isinstance(item.expr, tree.Word) and item.expr.value == "*"
+        everything = _is_star(item.expr)
         if item.name == "*" and everything:
             return Everything()
         if item.name == TEXT:
@@ -161,7 +158,7 @@ class _Reader:
             raise refusal(f"A range needs a field before it{_at(item)}, such as position:[1 TO 10].", "/q", "syntax")
         pattern, prefix = item.value, False
         if isinstance(item, tree.Word):
-            if pattern == "*":
+            if _is_star(item):
                 return Everything()
             parts = list(pattern_parts(pattern))
             prefix = parts[-1] == ("*", True)
@@ -177,25 +174,38 @@ class _Reader:
         return Words(tuple(found), prefix)
 
     def _value(self, item: Any, field: str) -> Condition:
-        type_ = self._fields[field]
         try:
-            match item:
-                case tree.Range():
-                    low, high = "gte" if item.include_low else "gt", "lte" if item.include_high else "lt"
-                    ends = {low: item.low, high: item.high}
-                    limits = {limit: _literal(end) for limit, end in ends.items() if not _is_star(end)}
-                    return compared(field, type_, limits) if limits else Exists(field)
-                case tree.From():
-                    return compared(field, type_, {"gte" if item.include else "gt": _literal(item.a)})
-                case tree.To():
-                    return compared(field, type_, {"lte" if item.include else "lt": _literal(item.a)})
-                case tree.Word() if any(wild for _, wild in pattern_parts(item.value)):
-                    if type_ != "keyword":
-                        raise ValueError(f"is a {type_}, and wildcards are for keywords.")
-                    return Exists(field) if item.value == "*" else Like(field, item.value)
-            return equal(field, type_, _literal(item))
+            return _asked_value(item, field, self._fields[field])
         except ValueError as error:
-            raise refusal(f"Field {field!r} {error!s:.300} ({_at(item).strip()})", "/q", "value") from error
+            raise refusal(f"Field {field!r}{_at(item)} {error!s:.300}", "/q", "value") from error
+
+
+def _asked_value(item: Any, field: str, type_: FieldType) -> Condition:
+    """What a field is asked for.
+
+    Raises:
+        ValueError: it is not a value of the field's type.
+    """
+    match item:
+        case tree.Range():
+            low, high = "gte" if item.include_low else "gt", "lte" if item.include_high else "lt"
+            ends = {low: item.low, high: item.high}
+            limits = {limit: _literal(end) for limit, end in ends.items() if not _is_star(end)}
+        case tree.From():
+            limits = {"gte" if item.include else "gt": _literal(item.a)}
+        case tree.To():
+            limits = {"lte" if item.include else "lt": _literal(item.a)}
+        case tree.Word() if any(wild for _, wild in pattern_parts(item.value)):
+            if type_ != "keyword":
+                raise ValueError(f"is a {type_}; only a keyword takes * and ?.")
+            return Like(field, item.value)
+        case _:
+            return equal(field, type_, _literal(item))
+    return compared(field, type_, limits) if limits else Exists(field)
+
+
+def _is_negative(item: Any) -> bool:
+    return isinstance(item, tree.Prohibit) and isinstance(item.a, tree.Word)
 
 
 def _is_star(item: Any) -> bool:

@@ -85,19 +85,29 @@ def _filter(name: str, value: Any, fields: Mapping[str, FieldType]) -> Condition
     pointer = f"/filters/{name}"
     type_ = known_type(name, fields, pointer)
     try:
-        if isinstance(value, Mapping):
-            if not value or value.keys() - _LIMITS or {"gte", "gt"} <= value.keys() or {"lte", "lt"} <= value.keys():
-                raise ValueError("takes a range of gte or gt, and lte or lt.")
-            return compared(name, type_, value)
-        if not isinstance(value, list | tuple):
-            return equal(name, type_, value)
-        if not 0 < len(value) <= MAX_LIST:
-            raise ValueError(f"takes a list of 1 to {MAX_LIST:,} values.")
-        if type_ == "date":
-            return Either(tuple(equal(name, type_, item) for item in value))
-        return AnyOf(name, tuple(read_value(item, type_) for item in value))
+        return _fitting(name, type_, value)
     except ValueError as error:
         raise refusal(f"Filter {name!r} {error}", pointer, "value") from error
+
+
+def _fitting(name: str, type_: FieldType, value: Any) -> Condition:
+    """What a filter's value asks for.
+
+    Raises:
+        ValueError: it is not one for this type.
+    """
+    if isinstance(value, Mapping):
+        lows, highs = value.keys() & {"gte", "gt"}, value.keys() & {"lte", "lt"}
+        if not value or value.keys() - _LIMITS or len(lows) > 1 or len(highs) > 1:
+            raise ValueError("takes a range of gte or gt, and lte or lt.")
+        return compared(name, type_, value)
+    if not isinstance(value, list | tuple):
+        return equal(name, type_, value)
+    if not 0 < len(value) <= MAX_LIST:
+        raise ValueError(f"takes a list of 1 to {MAX_LIST:,} values.")
+    if type_ == "date":
+        return Either(tuple(equal(name, type_, item) for item in value))
+    return AnyOf(name, tuple(read_value(item, type_) for item in value))
 
 
 def _check(aggregation: Aggregation, fields: Mapping[str, FieldType], pointer: str) -> None:

@@ -36,26 +36,16 @@ def read_value(value: Any, type_: FieldType) -> Value:
         ValueError: it is not a value of this type, in words that can follow the field's name.
     """
     read: Value | None = None
-    match type_, value:
-        case "keyword", str():
+    match type_:
+        case "date":
+            read = milliseconds(read_time(value))
+        case "keyword" if isinstance(value, str):
             read = value
-        case "boolean", bool():
-            read = value
-        case "boolean", "true" | "false":
-            read = value == "true"
-        case (("long" | "double"), bool()):
-            pass
-        case "long", int():
-            read = value
-        case "long", str() if _INTEGER.fullmatch(value):
-            read = int(value)
-        case "double", int() | float():
-            read = _finite(value)
-        case "double", str() if _NUMBER.fullmatch(value):
-            read = _finite(value)
-        case "date", _:
-            return milliseconds(read_time(value))
-    if read is None or (type_ == "long" and not -(2**63) <= read < 2**63):  # type: ignore[operator]  # an int here
+        case "boolean":
+            read = {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, str | bool) else None
+        case "long" | "double" if not isinstance(value, bool):
+            read = _read_number(value, type_)
+    if read is None:
         raise ValueError(f"takes {_NAMES[type_]}, not {str(value)[:60]!r}.")
     return read
 
@@ -125,9 +115,15 @@ def merged(present: Mapping[str, FieldType], wanted: Mapping[str, FieldType]) ->
     return {**ENVELOPE, **present, **wanted}
 
 
-def _finite(value: float | str) -> float | None:
+def _read_number(value: Any, type_: FieldType) -> Value | None:
+    """The number that a value is, or that a text stands for in decimal notation."""
+    whole = type_ == "long"
+    if isinstance(value, str):
+        form = _INTEGER if whole else _NUMBER
+        value = (int if whole else float)(value) if form.fullmatch(value) else None
+    if whole:
+        return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
     try:
-        number = float(value)
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None

@@ -15,7 +15,7 @@ _WORD = re.compile(
     # Scripts without blanks: each character is a word.
     r"[\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
     rf"|(?:[^\W\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
-    rf"|(?<={_LETTER})['’.](?={_LETTER})|(?<={_DIGIT})[.,](?={_DIGIT}))+"
+    rf"|(?<={_LETTER})['\u2019.](?={_LETTER})|(?<={_DIGIT})[.,](?={_DIGIT}))+"
 )
 
 

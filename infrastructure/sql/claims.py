@@ -6,7 +6,7 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import Connection, delete, func, insert, null, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from application.ports.claims import Backlog, Claim, Claims, Completion
 from application.subscription import Subscription
@@ -90,7 +90,7 @@ class SqlClaims(Claims):
                     return _complete_postgres(connection, claim, completion)
             with self._database.writing() as connection:
                 return _complete_sqlite(connection, claim, completion)
-        except DatabaseError as error:
+        except (IntegrityError, DataError) as error:
             raise CompletionRefused(f"The database refused the contexts: {error.orig}") from error
 
     def backlog(self, names: Sequence[str]) -> Mapping[str, Backlog]:

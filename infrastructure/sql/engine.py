@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -40,7 +41,7 @@ def _postgres_now(element: DatabaseNow, compiler: SQLCompiler, **options: Any) -
 @compiles(DatabaseNow, "sqlite")
 def _sqlite_now(element: DatabaseNow, compiler: SQLCompiler, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
-    return f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', {seconds} || ' seconds') || '000+00:00')"
+    return f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', printf('%+.3f seconds', {seconds})) || '000+00:00')"
 
 
 class Database:
@@ -106,7 +107,7 @@ class Database:
 
 def open_lock(database: str | None, name: str) -> Any:
     """Open the lock file of this name beside a SQLite database."""
-    return Path(f"{database}.{name}.lock").open("a+b")  # noqa: SIM115
+    return Path(f"{database}.{name}.lock").open("a+b")
 
 
 @contextmanager

@@ -158,7 +158,8 @@ def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atom
 
 
 _APPEND = text(
-    "SELECT item, verdict, event_id, at_position, twin_of FROM append_events(CAST(:items AS json), :atomic) ORDER BY item"
+    "SELECT item, verdict, event_id, at_position, twin_of "
+    "FROM append_events(CAST(:items AS json), :atomic) ORDER BY item"
 )
 
 

@@ -36,7 +36,7 @@ class UtcTime(TypeDecorator[datetime]):
             return value
         return utc_text(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
         if value is None or isinstance(value, datetime):
             return value and value.astimezone(UTC)
         return datetime.fromisoformat(value)

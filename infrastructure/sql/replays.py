@@ -1,9 +1,9 @@
 """Planned replays on SQL."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from collections.abc import Mapping
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 from sqlalchemy import insert, select
