@@ -1,0 +1,1 @@
+"""Elasticsearch: the search index at scale. `search_index` keeps the port."""

@@ -13,21 +13,23 @@ from infrastructure.search.values import TEXT
 
 _BYTES = 8 << 20
 _DOCUMENTS = 1_000
-_PAUSES = (0.1, 0.4, 1.0)
+PAUSES = (0.1, 0.4, 1.0)
 """Seconds before each further try of the documents that the server had no room for."""
 _NEWER = 409
 _NO_ROOM = 429
 _REFUSED = frozenset({400, 413})
 
 
-def write(client: Elasticsearch, alias: str, entries: Sequence[Entry]) -> dict[str, str]:
+def write(
+    client: Elasticsearch, alias: str, entries: Sequence[Entry], *, pauses: Sequence[float] = PAUSES
+) -> dict[str, str]:
     """Write entries, newer ones staying as they are; answers why the server refused some, by event id.
 
     Raises:
         Unavailable: the server had no room for some of them, or the alias leads nowhere.
     """
     refused: dict[str, str] = {}
-    for pause in (*_PAUSES, None):
+    for pause in (*pauses, None):
         waiting: list[Entry] = []
         problem = ""
         for entry, item in _judged(client, alias, entries):

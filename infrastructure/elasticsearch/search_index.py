@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from elasticsearch import BadRequestError, Elasticsearch
 
@@ -16,7 +17,7 @@ from application.ports.search_index import (
 from domain.errors import InvalidQuery
 from infrastructure.elasticsearch import indices
 from infrastructure.elasticsearch.bulk import write
-from infrastructure.elasticsearch.client import reaching, reason
+from infrastructure.elasticsearch.client import connect, reaching, reason
 from infrastructure.elasticsearch.query_dsl import read_aggregations, search_body
 from infrastructure.search.entries import entries_of
 from infrastructure.search.request import read_request
@@ -34,6 +35,11 @@ class ElasticsearchSearchIndex:
     def __init__(self, client: Elasticsearch, *, alias: str = "playhead") -> None:
         self._client = client
         self._alias = alias
+
+    @classmethod
+    def at(cls, url: str, *, alias: str = "playhead") -> Self:
+        """The index on the server at this URL; nothing is sent yet."""
+        return cls(connect(url), alias=alias)
 
     def open(self, fields: Mapping[str, FieldType]) -> None:
         with reaching(self._alias):

@@ -36,6 +36,7 @@ _SCHEMA = (
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables in a file that has none."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'fields'").fetchone() is None:
         for statement in _SCHEMA:
             connection.execute(statement)
@@ -43,6 +44,11 @@ def make_tables(connection: sqlite3.Connection) -> None:
 
 
 def add_fields(connection: sqlite3.Connection, wanted: Mapping[str, FieldType]) -> None:
+    """Add a column for each field that has none.
+
+    Raises:
+        Misconfigured: a field exists with another type.
+    """
     present = fields_of(connection)
     for number, (name, type_) in enumerate(merged(present, wanted).items()):
         if name not in present:
@@ -56,6 +62,7 @@ def fields_of(connection: sqlite3.Connection) -> dict[str, FieldType]:
 
 
 def columns_of(fields: Mapping[str, FieldType]) -> dict[str, str]:
+    """The column of each field."""
     return {name: f"c{number}" for number, name in enumerate(fields)}
 
 

@@ -69,9 +69,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=["start", "run", "stop", "status", "env", "install"])
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=", ".join(service.name for service in SERVICES)
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(service.name for service in SERVICES))
     parser.add_argument("--no-install", action="store_true", help="install and download nothing")
     parser.add_argument("--require", action="store_true", help="run: do not run where a service is lacking")
     given, dashes, command = sys.argv[1:], [], []
@@ -99,18 +97,18 @@ def _start(services: Sequence[Service], *, may_install: bool) -> int:
 
 def _run(services: Sequence[Service], arguments: argparse.Namespace) -> int:
     outcomes = lifecycle.bring_up(services, may_install=not arguments.no_install)
-    missing = [outcome.service.name for outcome in outcomes if not outcome.url]
+    missing = [outcome for outcome in outcomes if not outcome.url]
     try:
         if interrupted.is_set():
             return 130
         if missing and arguments.require:
-            say(f"{', '.join(missing)} must be there and cannot be had")
             return 1
         return _run_command(arguments.command, outcomes)
     finally:
         _stop_started(outcomes)
-        if missing:
-            say(f"went without {', '.join(missing)}")
+        for outcome in missing:
+            ran = "the command was not run" if arguments.require else "its tests were skipped"
+            say(f"without {outcome.service.name} ({ran}): {outcome.problem}")
 
 
 def _run_command(command: Sequence[str], outcomes: Iterable[Outcome]) -> int:
@@ -141,9 +139,7 @@ def _install(services: Sequence[Service]) -> int:
 def _status(services: Sequence[Service]) -> int:
     outcomes = [lifecycle.find(service) for service in services]
     for outcome in outcomes:
-        print(
-            f"{outcome.service.name:<13}  {outcome.how or outcome.problem}{'  ' if outcome.url else ''}{outcome.url}"
-        )
+        print(f"{outcome.service.name:<13}  {outcome.how or outcome.problem}{'  ' if outcome.url else ''}{outcome.url}")
     return 0 if all(outcome.url for outcome in outcomes) else 1
 
 

@@ -32,9 +32,7 @@ def up(ports: Mapping[str, tuple[str, int]], *, pull: bool) -> None:
     variables = {variable: str(port) for variable, port in ports.values()}
     command = [*_COMPOSE, "up", "--detach", "--wait", "--wait-timeout", "180"]
     command += ["--pull", "missing" if pull else "never", *ports]
-    done = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     if done.returncode:
         for name in ports:
             remove(name)
@@ -42,7 +40,6 @@ def up(ports: Mapping[str, tuple[str, int]], *, pull: bool) -> None:
 
 
 def remove(name: str) -> None:
-    """Stop one service and remove its container with its data."""
-    subprocess.run(
-        [*_COMPOSE, "rm", "--stop", "--force", "--volumes", name], capture_output=True, check=False
-    )
+    """Stop one service and remove its container and its volume, which docker-compose.yml names after it."""
+    subprocess.run([*_COMPOSE, "rm", "--stop", "--force", "--volumes", name], capture_output=True, check=False)
+    subprocess.run(["docker", "volume", "rm", "--force", f"{_NAME}_{name}"], capture_output=True, check=False)

@@ -91,10 +91,11 @@ class Elasticsearch(Service):
         yield spawn(command, log=directory / "log")
 
     def answers(self, url: str) -> bool:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             with urllib.request.urlopen(f"{url.rstrip('/')}/_cluster/health", timeout=2) as response:
-                return response.status == 200
-        return False
+                return bool(response.status == 200)
+        except OSError:
+            return False
 
 
 def _home() -> Path:

@@ -1,6 +1,5 @@
 """Bring services up and down: a given address, then containers, then this machine's own packages."""
 
-import contextlib
 import os
 import sys
 import time
@@ -31,16 +30,21 @@ def say(text: str) -> None:
     print(f"services: {text}", file=sys.stderr, flush=True)
 
 
+def _tell(outcome: Outcome) -> None:
+    say(f"{outcome.service.name:<13}  {outcome.how or 'not started'}: {outcome.url or outcome.problem}")
+
+
 def bring_up(services: Sequence[Service], *, may_install: bool) -> list[Outcome]:
     """Start what is not there yet, side by side. What cannot be had says why, and the others go on."""
     with state.lock():
         outcomes = {service.name: find(service) for service in services}
+        for outcome in outcomes.values():
+            if outcome.url:
+                _tell(outcome)
         for way in (_bring_up_in_containers, _bring_up_here):
             wanted = [service for service in services if not outcomes[service.name].url]
             if wanted and not interrupted.is_set():
-                outcomes |= {
-                    outcome.service.name: outcome for outcome in way(wanted, may_install=may_install)
-                }
+                outcomes |= {outcome.service.name: outcome for outcome in way(wanted, may_install=may_install)}
     return list(outcomes.values())
 
 
@@ -113,10 +117,11 @@ def _bring_up_in_containers(services: Sequence[Service], *, may_install: bool) -
         return []
     outcomes = []
     for service in services:
-        record = Record(service.compose_url(ports[service.name]), compose=True)
+        record = Record(service.url(ports[service.name]), compose=True)
         state.save(service.name, record)
         how = f"started by docker compose in {time.monotonic() - began:.1f} s"
         outcomes.append(Outcome(service, record.url, how=how, started_now=True))
+        _tell(outcomes[-1])
     return outcomes
 
 
@@ -124,13 +129,12 @@ def _bring_up_here(services: Sequence[Service], *, may_install: bool) -> list[Ou
     problems = install(services, may_install=may_install)
 
     def bring_up_one(service: Service) -> Outcome:
+        problem = problems.get(service.name, "")
         try:
-            if service.name in problems:
-                raise ServiceError(problems[service.name])
-            outcome = _start(service, may_install=may_install)
+            outcome = Outcome(service, problem=problem) if problem else _start(service, may_install=may_install)
         except (ServiceError, OSError) as error:
             outcome = Outcome(service, problem=str(error))
-        say(f"{service.name:<13}  {outcome.how or 'not started'}: {outcome.url or outcome.problem}")
+        _tell(outcome)
         return outcome
 
     with ThreadPoolExecutor(len(services)) as threads:

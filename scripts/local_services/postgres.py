@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_services.processes import Process, as_user, spawn, ServiceError
+from local_services.processes import Process, ServiceError, as_user, spawn
 from local_services.service import Service
 
 ROLE_AND_DATABASE = r"""
@@ -30,7 +30,7 @@ class Postgres(Service):
         return [] if _programs() else ["postgresql"]
 
     def url(self, port: int) -> str:
-        return f"postgresql+psycopg://playhead@127.0.0.1:{port}/playhead"
+        return f"postgresql+psycopg://playhead:playhead@127.0.0.1:{port}/playhead"
 
     def launch(self, directory: Path, ports: list[int]) -> Iterator[Process]:
         programs, user = _programs(), self.run_as()
@@ -52,20 +52,14 @@ class Postgres(Service):
         programs, address = _programs(), urlsplit(url)
         if programs is None:
             return False
-        command = [
-            programs / "pg_isready",
-            "-q",
-            "-h",
-            str(address.hostname),
-            "-p",
-            str(address.port or 5432),
-        ]
+        host, port = str(address.hostname), str(address.port or 5432)
+        command = [str(programs / "pg_isready"), "-q", "-h", host, "-p", port]
         return subprocess.run(command, check=False, timeout=10).returncode == 0
 
     def prepare(self, ports: list[int]) -> None:
         programs = _programs()
         assert programs is not None
-        command = [programs / "psql", "-X", "-q", "-h", "127.0.0.1", "-p", str(ports[0]), "-U", "postgres"]
+        command = [str(programs / "psql"), "-X", "-q", "-h", "127.0.0.1", "-p", str(ports[0]), "-U", "postgres"]
         command += ["-v", "ON_ERROR_STOP=1", "-d", "postgres"]
         done = subprocess.run(command, input=ROLE_AND_DATABASE, text=True, capture_output=True, check=False)
         if done.returncode:
@@ -85,20 +79,10 @@ def _make_cluster(programs: Path, data: Path, log: Path, user: str | None) -> No
     # Made beside and renamed, so that a killed start leaves no half of a cluster under the final name.
     draft = data.with_name("data.new")
     shutil.rmtree(draft, ignore_errors=True)
-    command = [
-        programs / "initdb",
-        "-D",
-        draft,
-        "-U",
-        "postgres",
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--no-locale",
-    ]
+    command = [str(programs / "initdb"), "-D", str(draft), "-U", "postgres", "--auth=trust"]
+    command += ["--encoding=UTF8", "--no-locale", "--no-sync"]
     with log.open("ab") as output:
-        done = subprocess.run(
-            [*command, "--no-sync"], stdout=output, stderr=output, cwd="/", check=False, **as_user(user)
-        )
+        done = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False, **as_user(user))
     if done.returncode:
         raise ServiceError(f"initdb failed; its log is {log}")
     draft.rename(data)

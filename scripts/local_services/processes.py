@@ -35,7 +35,7 @@ class Process:
         return any(pid == self.pid for pid in self._members())
 
     def stop(self, polite: signal.Signals = signal.SIGTERM, patience: float = 20) -> None:
-        """A polite signal to the leader, and KILL to what is left of its session: a killed leader leaves children behind."""
+        """A polite signal to the leader, and KILL to what is left of its session, also where the leader has died."""
         if self.is_alive():
             _signal(self.pid, polite)
             _poll(lambda: not self.is_alive(), patience)
@@ -51,9 +51,10 @@ class Process:
         # While a session has a member, the kernel gives its leader's id to no other process.
         for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()):
             stat = _stat(pid)
-            if stat and stat.session == self.pid and stat.state != "Z" and stat.started >= self.started:
-                if pid != self.pid or stat.started == self.started:
-                    yield pid
+            if stat is None or stat.session != self.pid or stat.state == "Z":
+                continue
+            if stat.started == self.started or (stat.started > self.started and pid != self.pid):
+                yield pid
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Service(ABC):
     def lacking(self) -> list[str]:
         """The Debian packages that this machine would need to start it."""
 
-    def fetch(self) -> None:
+    def fetch(self) -> None:  # noqa: B027  (most have nothing to fetch)
         """Get what no package brings."""
 
     def is_fetched(self) -> bool:
@@ -35,11 +35,7 @@ class Service(ABC):
 
     @abstractmethod
     def url(self, port: int) -> str:
-        """The address that clients are given."""
-
-    def compose_url(self, port: int) -> str:
-        """The address of the same service in a container."""
-        return self.url(port)
+        """The address that clients are given, the same for a container."""
 
     @abstractmethod
     def launch(self, directory: Path, ports: list[int]) -> Iterator[Process]:
@@ -49,7 +45,7 @@ class Service(ABC):
     def answers(self, url: str) -> bool:
         """Whether it serves clients at this address now."""
 
-    def prepare(self, ports: list[int]) -> None:
+    def prepare(self, ports: list[int]) -> None:  # noqa: B027  (most need nothing)
         """What clients expect to find after the first answer; harmless when done before."""
 
     def run_as(self) -> str | None:

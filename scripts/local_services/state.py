@@ -29,9 +29,7 @@ class Record:
 
     def is_alive(self) -> bool:
         """Whether all of its processes run. Containers are asked for by their answer alone."""
-        return self.compose or (
-            bool(self.processes) and all(process.is_alive() for process in self.processes)
-        )
+        return self.compose or (bool(self.processes) and all(process.is_alive() for process in self.processes))
 
 
 def load(name: str) -> Record | None:

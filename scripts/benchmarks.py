@@ -1,0 +1,239 @@
+"""The measurements behind docs/performance.md: real processes, real input, the load generator on the same cores."""
+
+import argparse
+import gzip
+import http.client
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+MONTH = ROOT / "examples/flights/data/flights-2013-01.ndjson.gz"
+BATCH = 500
+SENDERS = 2
+PATIENCE = 300
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    month = verbs.add_parser("month", help="send 27,004 flights in batches until the last context is committed")
+    month.add_argument("--on", action="append", choices=["embedded", "scale"], help="default: both")
+    month.add_argument("--rounds", type=int, default=3)
+    month.add_argument("--write", action="store_true", help="keep the figures in docs/performance/")
+    start = verbs.add_parser("start", help="how long the commands take to start")
+    start.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    if options.verb == "start":
+        measure_start(options.rounds)
+    else:
+        measure_month(options.on or ["embedded", "scale"], options.rounds, write=options.write)
+
+
+def measure_start(rounds: int) -> None:
+    for arguments in (["--version"], ["--help"]):
+        seconds = []
+        for _ in range(rounds + 1):
+            began = time.perf_counter()
+            subprocess.run([BIN / "playhead", *arguments], check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - began)
+        print(f"playhead {arguments[0]:10} {_spread([1000 * s for s in seconds[1:]], 0)} ms")
+
+
+def measure_month(modes: list[str], rounds: int, *, write: bool) -> None:
+    lines = gzip.decompress(MONTH.read_bytes()).splitlines()
+    bodies = [b"\n".join(lines[begin : begin + BATCH]) for begin in range(0, len(lines), BATCH)]
+    figures: dict[str, list[dict[str, float]]] = {mode: [] for mode in modes}
+    for number in range(rounds):  # interleaved, for machines drift
+        for mode in modes:
+            with ExitStack() as stack:
+                figures[mode].append(_one_month(mode, bodies, stack))
+            print(f"round {number + 1} {mode}: {json.dumps(figures[mode][-1])}", file=sys.stderr)
+    for mode, rows in figures.items():
+        print(
+            f"{mode:9} {_spread([row['events_per_second'] for row in rows], 0)} events/s; "
+            f"accepted {_spread([row['accepted_per_second'] for row in rows], 0)}/s; "
+            f"index lag 0 after another {_spread([row['index_seconds'] for row in rows], 1)} s"
+        )
+    if write:
+        target = ROOT / "docs/performance/month.json"
+        target.parent.mkdir(exist_ok=True)
+        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        target.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n")
+
+
+def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, float]:
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    port = _free_port()
+    environment = _environment(mode, home, stack)
+    subprocess.run([BIN / "playhead", "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    commands = [["dev" if mode == "embedded" else "serve", "--port", str(port)]]
+    if mode == "scale":
+        commands += [["worker"], ["beat"]]
+    for command in commands:
+        stack.enter_context(_process([str(BIN / "playhead"), *command], environment, home / f"{command[0]}.log"))
+    _wait_until_ready(port)
+    if mode == "scale":
+        _wait_for_worker(environment)
+
+    from infrastructure.container import Container  # noqa: PLC0415  # the environment above names its database
+    from infrastructure.settings import load  # noqa: PLC0415
+    from dependency_injector import providers  # noqa: PLC0415
+
+    os.environ.update(environment)
+    container = Container(settings=providers.Object(load()))
+    began = time.perf_counter()
+    _send(bodies, port)
+    accepted = time.perf_counter() - began
+    expected = 27_004 + 626  # the month's flights and their follow-ups
+    deadline = began + PATIENCE
+    while container.contexts().head() < expected:
+        if time.perf_counter() > deadline:
+            raise SystemExit(f"only {container.contexts().head()} contexts after {PATIENCE} s; logs in {home}")
+        time.sleep(0.02)
+    ended = time.perf_counter() - began
+    while _index_lag(container) > 0:
+        if time.perf_counter() > deadline:
+            raise SystemExit(f"the index lags by {_index_lag(container)} after {PATIENCE} s; logs in {home}")
+        time.sleep(0.02)
+    indexed = time.perf_counter() - began
+    summary = container.contexts().summary(0)
+    container.store().close()
+    if summary != [("flights", "completed", 27_004), ("very_late", "completed", 626)]:
+        raise SystemExit(f"not every event has exactly one completed context: {summary}")
+    return {
+        "events_per_second": round(expected / ended),
+        "accepted_per_second": round(27_004 / accepted),
+        "seconds": round(ended, 3),
+        "index_seconds": round(indexed - ended, 3),
+    }
+
+
+def _index_lag(container: object) -> int:
+    from application.use_cases.results import index_lag  # noqa: PLC0415
+
+    return index_lag(claims=container.claims())  # type: ignore[attr-defined]
+
+
+def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
+    environment = {**os.environ, "PLAYHEAD_HOME": str(home), "LOG_LEVEL": "warning"}
+    for name in ("DATABASE_URL", "CELERY_BROKER_URL", "ELASTICSEARCH_URL", "PIPELINES"):
+        environment.pop(name, None)
+    if mode == "scale":
+        missing = [name for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL", "TEST_ELASTICSEARCH_URL") if not os.environ.get(name)]
+        if missing:
+            raise SystemExit(f"{', '.join(missing)} not set. Run: eval \"$(scripts/services start)\"")
+        environment["DATABASE_URL"] = stack.enter_context(_scratch_database(os.environ["TEST_DATABASE_URL"]))
+        environment["CELERY_BROKER_URL"] = os.environ["TEST_REDIS_URL"]
+        environment["ELASTICSEARCH_URL"] = os.environ["TEST_ELASTICSEARCH_URL"]
+        environment["ELASTICSEARCH_INDEX"] = f"bench-{os.getpid()}-{time.time_ns()}"
+    return environment
+
+
+@contextmanager
+def _scratch_database(url: str) -> Iterator[str]:
+    from sqlalchemy import create_engine, make_url, text  # noqa: PLC0415
+
+    name = f"bench_{os.getpid()}_{time.time_ns()}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield make_url(url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_until_ready(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit("the service is not ready after 30 s")
+
+
+def _wait_for_worker(environment: dict[str, str]) -> None:
+    from celery import Celery  # noqa: PLC0415
+
+    app = Celery(broker=environment["CELERY_BROKER_URL"])
+    deadline = time.monotonic() + 30
+    while not app.control.ping(timeout=1):
+        if time.monotonic() > deadline:
+            raise SystemExit("no worker answers after 30 s")
+    app.close()
+
+
+def _send(bodies: list[bytes], port: int) -> None:
+    waiting = list(reversed(bodies))
+    lock = threading.Lock()
+    refused: list[int] = []
+
+    def work() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                body = waiting.pop()
+            connection.request("POST", "/events/batch", body, {"Content-Type": "application/x-ndjson"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 202:
+                refused.append(answer.status)
+
+    threads = [threading.Thread(target=work) for _ in range(SENDERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if refused:
+        raise SystemExit(f"batches were answered {refused}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _spread(values: list[float], digits: int) -> str:
+    return " / ".join(f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+
+
+if __name__ == "__main__":
+    main()
