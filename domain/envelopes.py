@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 from domain.errors import Fault, UnsupportedMedia
 from domain.events import envelope_faults, parse_time, refuse
-from domain.strict_json import decode, members, pointer, text_of
+from domain.json_faults import pointer
+from domain.strict_json import decode, members, text_of
 
 _PLAIN = frozenset({"type", "source", "subject", "time", "not_before", "expected_version", "data"})
 _LAST_POSITION = 2**63 - 1

@@ -18,7 +18,7 @@ MAX_DEPTH = 16
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,200}")
 _CLEAN = re.compile(r"[^\x00-\x1f\x7f]{0,512}")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,10 @@ def parse_time(text: str) -> datetime:
     """
     if not _RFC3339.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not an RFC 3339 time such as 2026-01-31T09:30:00Z.")
-    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside the years 1 to 9999 in UTC.") from error
 
 
 def envelope_faults(*, type: str, source: str, subject: str, key: str | None) -> list[Fault]:  # noqa: A002

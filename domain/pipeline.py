@@ -178,14 +178,15 @@ def fold(nodes: tuple[Node, ...], context: TaskContext, observe: Observer | None
             observe(step.name)
         before = context.at(step.name)
         try:
-            context = step(before)
+            made: object = step(before)
         except NodeFailed:
             raise
         except Exception as error:
             raise NodeFailed(step.name, before, error) from error
-        if not isinstance(context, TaskContext):
-            error = TypeError(f"a node returns a TaskContext, not {type(context).__name__}")
-            raise NodeFailed(step.name, before, error) from error
+        if not isinstance(made, TaskContext):
+            wrong = TypeError(f"a node returns a TaskContext, not {type(made).__name__}")
+            raise NodeFailed(step.name, before, wrong) from wrong
+        context = made
     return context
 
 

@@ -3,22 +3,28 @@
 Refused, beyond malformed text: NaN and infinities (also 1e400), numbers of over 400 digits, duplicate names,
 lone surrogates, a byte-order mark, any encoding but UTF-8, nesting deeper than 64. Exact text is never changed:
 `members` gives each member's value beside the slice it was read from.
+
+Good text is read by the standard library's decoder; `json_faults` says where bad text is bad.
 """
 
 import math
 import re
 from collections.abc import Sequence
-from json import JSONDecodeError, JSONDecoder
-from json.decoder import scanstring
+from json import JSONDecoder
 from typing import Any, NoReturn
 
-from domain.errors import Fault, MalformedJson
+from domain.json_faults import LONG_NUMBER, MAX_DEPTH, MAX_DIGITS, explain, has_lone_surrogate, malformed, skip, walk
 
-MAX_DEPTH = 64
-MAX_DIGITS = 400
-
-_SPACE = re.compile(r"[ \t\n\r]*")
-_LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
+_SPACE = r"[ \t\n\r]*"
+_NAME = rf'{_SPACE}("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"){_SPACE}:{_SPACE}'
+_END = re.compile(rf"{_SPACE}\Z")
+_COMMA = re.compile(rf"{_SPACE},{_SPACE}")
+_OBJECT = re.compile(rf"{_SPACE}\{{")
+_FIRST_NAME = re.compile(_NAME)
+_NEXT_NAME = re.compile(rf"{_SPACE},{_NAME}")
+_OBJECT_END = re.compile(rf"{_SPACE}\}}{_SPACE}\Z")
+_ARRAY = re.compile(rf"{_SPACE}\[{_SPACE}")
+_ARRAY_END = re.compile(rf"{_SPACE}\]")
 
 
 class _Refused(ValueError):
@@ -56,9 +62,9 @@ def text_of(body: bytes) -> str:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        _malformed(f"The body is not UTF-8: byte {error.start} is invalid. Send JSON in UTF-8.")
+        malformed(f"The body is not UTF-8: byte {error.start} is invalid. Send JSON in UTF-8.")
     if text.startswith("\ufeff"):
-        _malformed("The body begins with a byte-order mark. Send UTF-8 without one.")
+        malformed("The body begins with a byte-order mark. Send UTF-8 without one.")
     return text
 
 
@@ -68,10 +74,9 @@ def decode(text: str, *path: str) -> Any:
     Raises:
         MalformedJson: with a pointer to the offending value.
     """
-    value, end = _decode_at(text, _skip(text, 0), *path)
-    if _skip(text, end) != len(text):
-        _malformed(f"There is more text after the JSON value, at character {end}.", path)
-    _check(text, value, *path)
+    value, end = _decode_at(text, skip(text, 0), path, MAX_DEPTH)
+    if not _END.match(text, end):
+        malformed(f"There is more text after the JSON value, at character {end}.", path)
     return value
 
 
@@ -81,9 +86,16 @@ def members(text: str) -> dict[str, tuple[Any, str]]:
     Raises:
         MalformedJson: it is not strict JSON, or not an object.
     """
-    found, end = _members_at(text, _skip(text, 0))
-    if _skip(text, end) != len(text):
-        _malformed(f"There is more text after the JSON object, at character {end}.")
+    opened = _OBJECT.match(text)
+    if opened is None:
+        # Not an object: say first what is wrong with the text, if anything is.
+        decode(text)
+        malformed("Expected a JSON object.")
+    try:
+        found = _members_from(text, opened.end())
+    except (ValueError, RecursionError):
+        explain(text, opened.end() - 1, (), MAX_DEPTH + 1)
+    _check(text, {name: value for name, (value, _) in found.items()}, (), MAX_DEPTH + 1)
     return found
 
 
@@ -93,196 +105,60 @@ def elements(text: str) -> list[str]:
     Raises:
         MalformedJson: it is not strict JSON, or not an array.
     """
-    index = _skip(text, 0)
-    if text[index : index + 1] != "[":
-        _malformed("The body must be a JSON array.")
+    opened = _ARRAY.match(text)
+    if opened is None:
+        malformed("The body must be a JSON array.")
     found: list[str] = []
-    index = _skip(text, index + 1)
-    if text[index : index + 1] == "]":
-        index += 1
-    else:
-        while True:
-            value, end = _decode_at(text, index, str(len(found)))
-            element = text[index:end]
-            _check(element, value, str(len(found)))
-            found.append(element)
-            index = _skip(text, end)
-            separator = text[index : index + 1]
-            index = _skip(text, index + 1)
-            if separator == "]":
-                break
-            if separator != ",":
-                _malformed(f"Expected ',' or ']' at character {index - 1}.", [str(len(found))])
-    if _skip(text, index) != len(text):
-        _malformed(f"There is more text after the JSON array, at character {index}.")
+    begin = end = opened.end()
+    while not (closed := _ARRAY_END.match(text, end)):
+        if found:
+            comma = _COMMA.match(text, end)
+            if comma is None:
+                malformed(f"Expected ',' or ']' at character {end}.", [str(len(found))])
+            begin = comma.end()
+        _, end = _decode_at(text, begin, [str(len(found))], MAX_DEPTH + 1)
+        found.append(text[begin:end])
+    if not _END.match(text, closed.end()):
+        malformed(f"There is more text after the JSON array, at character {closed.end()}.")
     return found
 
 
-def _members_at(text: str, index: int) -> tuple[dict[str, tuple[Any, str]], int]:
-    if text[index : index + 1] != "{":
-        # Not an object: say first what is wrong with the text, if anything is.
-        decode(text)
-        _malformed("Expected a JSON object.")
+def _members_from(text: str, index: int) -> dict[str, tuple[Any, str]]:
     found: dict[str, tuple[Any, str]] = {}
-    index = _skip(text, index + 1)
-    if text[index : index + 1] == "}":
-        return found, index + 1
-    while True:
-        if text[index : index + 1] != '"':
-            _malformed(f"Expected a name in double quotes at character {index}.")
-        try:
-            name, end = scanstring(text, index + 1, True)
-        except JSONDecodeError as error:
-            _malformed(f"{error.msg} at character {error.pos}.")
-        index = _skip(text, end)
-        if text[index : index + 1] != ":":
-            _malformed(f"Expected ':' at character {index}.", [name])
-        index = _skip(text, index + 1)
+    named = _FIRST_NAME.match(text, index)
+    while named:
+        begin = named.end()
+        name = named[1][1:-1] if "\\" not in named[1] else _LENIENT.decode(named[1])
+        value, index = _DECODER.raw_decode(text, begin)
         if name in found:
-            _malformed("The name stands twice in its object.", [name])
-        value, end = _decode_at(text, index, name)
-        raw = text[index:end]
-        _check(raw, value, name)
-        found[name] = value, raw
-        index = _skip(text, end)
-        separator = text[index : index + 1]
-        if separator == "}":
-            return found, index + 1
-        if separator != ",":
-            _malformed(f"Expected ',' or '}}' at character {index}.", [name])
-        index = _skip(text, index + 1)
+            raise _Refused
+        found[name] = value, text[begin:index]
+        named = _NEXT_NAME.match(text, index)
+    if not _OBJECT_END.match(text, index):
+        raise _Refused
+    return found
 
 
-def _skip(text: str, index: int) -> int:
-    if text[index : index + 1] > " ":
-        return index
-    match = _SPACE.match(text, index)
-    assert match is not None
-    return match.end()
-
-
-def _decode_at(text: str, index: int, *path: str) -> tuple[Any, int]:
+def _decode_at(text: str, index: int, path: Sequence[str], levels: int) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, index)
+        value, end = _DECODER.raw_decode(text, index)
     except (ValueError, RecursionError):
-        _explain(text, index, path)
-        raise
+        explain(text, index, path, levels)
+    _check(text[index:end], value, path, levels)
+    return value, end
 
 
-def _check(raw: str, value: Any, *path: str) -> None:
+def _check(text: str, value: Any, path: Sequence[str], levels: int) -> None:
     """Refuse what the decoder lets pass: depth, very long numbers, lone surrogates. Cheap when there is none."""
-    deep = raw.count("{") + raw.count("[") > MAX_DEPTH
-    long = len(raw) > MAX_DIGITS and _LONG_NUMBER.search(raw) is not None
-    escaped = "\\u" in raw or "\\U" in raw
-    if deep or long or (escaped and _has_lone_surrogate(value)):
-        _explain(raw, 0, path, must_fail=False)
+    deep = text.count("{") + text.count("[") > levels and _is_deeper(value, levels)
+    long = len(text) > MAX_DIGITS and LONG_NUMBER.search(text)
+    if deep or long or ("\\u" in text and has_lone_surrogate(value)):
+        walk(text, skip(text, 0), path, levels)
 
 
-def _has_lone_surrogate(value: Any) -> bool:
-    try:
-        repr(value).encode()
-        _texts(value).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _texts(value: Any) -> str:
-    """All strings inside a value, one after the other."""
-    if isinstance(value, str):
-        return value
+def _is_deeper(value: Any, levels: int) -> bool:
     if isinstance(value, dict):
-        return "".join(value) + "".join(map(_texts, value.values()))
-    if isinstance(value, list):
-        return "".join(map(_texts, value))
-    return ""
-
-
-def _explain(text: str, index: int, path: Sequence[str], *, must_fail: bool = True) -> None:
-    """Walk a text that the fast decoder refused, slowly, to raise with a pointer to the place."""
-    try:
-        _walk(text, index, list(path))
-    except JSONDecodeError as error:
-        _malformed(f"{error.msg} at character {error.pos}.", path)
-    if must_fail:
-        _malformed("The text is not valid JSON.", path)
-
-
-def _walk(text: str, index: int, path: list[str], depth: int = 0) -> int:
-    start = text[index : index + 1]
-    if depth > MAX_DEPTH:
-        _malformed(f"Nested deeper than {MAX_DEPTH} levels.", path[:MAX_DEPTH])
-    if start == "{":
-        return _walk_object(text, index, path, depth)
-    if start == "[":
-        return _walk_array(text, index, path, depth)
-    try:
-        value, end = _LENIENT.raw_decode(text, index)
-    except JSONDecodeError as error:
-        _malformed(f"{error.msg} at character {error.pos}.", path)
-    except ValueError:  # Python refuses to convert integers of thousands of digits
-        _malformed(f"A number of more than {MAX_DIGITS} digits.", path)
-    raw = text[index:end]
-    if isinstance(value, str):
-        if _has_lone_surrogate(value):
-            _malformed("A string with a lone surrogate, which no UTF-8 text can hold.", path)
-    elif _LONG_NUMBER.search(raw):
-        _malformed(f"A number of more than {MAX_DIGITS} digits.", path)
-    elif isinstance(value, float) and not math.isfinite(value):
-        _malformed(f"{raw[:20]} is not a finite number.", path)
-    return end
-
-
-def _walk_object(text: str, index: int, path: list[str], depth: int) -> int:
-    names: set[str] = set()
-    index = _skip(text, index + 1)
-    if text[index : index + 1] == "}":
-        return index + 1
-    while True:
-        if text[index : index + 1] != '"':
-            _malformed(f"Expected a name in double quotes at character {index}.", path)
-        try:
-            name, end = scanstring(text, index + 1, True)
-        except JSONDecodeError as error:
-            _malformed(f"{error.msg} at character {error.pos}.", path)
-        if _has_lone_surrogate(name):
-            _malformed("A name with a lone surrogate, which no UTF-8 text can hold.", path)
-        if name in names:
-            _malformed("The name stands twice in its object.", [*path, name])
-        names.add(name)
-        index = _skip(text, end)
-        if text[index : index + 1] != ":":
-            _malformed(f"Expected ':' at character {index}.", [*path, name])
-        index = _skip(text, _walk(text, _skip(text, index + 1), [*path, name], depth + 1))
-        separator = text[index : index + 1]
-        if separator == "}":
-            return index + 1
-        if separator != ",":
-            _malformed(f"Expected ',' or '}}' at character {index}.", path)
-        index = _skip(text, index + 1)
-
-
-def _walk_array(text: str, index: int, path: list[str], depth: int) -> int:
-    index = _skip(text, index + 1)
-    if text[index : index + 1] == "]":
-        return index + 1
-    count = 0
-    while True:
-        index = _skip(text, _walk(text, index, [*path, str(count)], depth + 1))
-        count += 1
-        separator = text[index : index + 1]
-        if separator == "]":
-            return index + 1
-        if separator != ",":
-            _malformed(f"Expected ',' or ']' at character {index}.", path)
-        index = _skip(text, index + 1)
-
-
-def pointer(path: Sequence[str | int]) -> str:
-    """Write a path as a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def _malformed(message: str, path: Sequence[str] = ()) -> NoReturn:
-    safe = pointer(path).encode(errors="replace").decode()
-    raise MalformedJson(message, faults=[Fault(safe, MalformedJson.code, message)])
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deeper(inner, levels - 1) for inner in value)

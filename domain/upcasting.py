@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from domain.errors import Fault, InvalidEvent, InvalidPipeline, NewerSchema
-from domain.strict_json import decode, pointer
+from domain.json_faults import pointer
+from domain.strict_json import decode
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the data of one schema version into that of the next."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.errors import Misconfigured
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     pipelines: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Modules with a PIPELINES tuple, separated by commas, beside the installed packages."
     )
-    pipeline_queues: dict[str, str] = Field(
+    pipeline_queues: Annotated[dict[str, str], NoDecode] = Field(
         {},
         description=f'The Celery queue of a pipeline, as JSON: {{"flights": "bulk"}}. Others use {DEFAULT_QUEUE!r}.',
     )
@@ -71,6 +72,14 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("pipeline_queues", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        try:
+            return from_json(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"is not JSON: {error}") from error
 
     @field_validator("database_url")
     @classmethod

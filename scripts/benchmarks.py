@@ -88,9 +88,10 @@ def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, fl
     if mode == "scale":
         _wait_for_worker(environment)
 
+    from dependency_injector import providers  # noqa: PLC0415
+
     from infrastructure.container import Container  # noqa: PLC0415  # the environment above names its database
     from infrastructure.settings import load  # noqa: PLC0415
-    from dependency_injector import providers  # noqa: PLC0415
 
     os.environ.update(environment)
     container = Container(settings=providers.Object(load()))
@@ -132,9 +133,13 @@ def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
     for name in ("DATABASE_URL", "CELERY_BROKER_URL", "ELASTICSEARCH_URL", "PIPELINES"):
         environment.pop(name, None)
     if mode == "scale":
-        missing = [name for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL", "TEST_ELASTICSEARCH_URL") if not os.environ.get(name)]
+        missing = [
+            name
+            for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL", "TEST_ELASTICSEARCH_URL")
+            if not os.environ.get(name)
+        ]
         if missing:
-            raise SystemExit(f"{', '.join(missing)} not set. Run: eval \"$(scripts/services start)\"")
+            raise SystemExit(f'{", ".join(missing)} not set. Run: eval "$(scripts/services start)"')
         environment["DATABASE_URL"] = stack.enter_context(_scratch_database(os.environ["TEST_DATABASE_URL"]))
         environment["CELERY_BROKER_URL"] = os.environ["TEST_REDIS_URL"]
         environment["ELASTICSEARCH_URL"] = os.environ["TEST_ELASTICSEARCH_URL"]

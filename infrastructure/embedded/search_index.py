@@ -124,9 +124,11 @@ class Fts5SearchIndex:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            search_tables.make_tables(connection)
-            connection.execute("COMMIT")
+            # A reader must not wait for a writer, unless there is nothing to read.
+            if not search_tables.has_tables(connection):
+                connection.execute("BEGIN IMMEDIATE")
+                search_tables.make_tables(connection)
+                connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise

@@ -35,9 +35,14 @@ _SCHEMA = (
 )
 
 
+def has_tables(connection: sqlite3.Connection) -> bool:
+    """Whether the file has our tables."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'fields'").fetchone() is not None
+
+
 def make_tables(connection: sqlite3.Connection) -> None:
     """Make the tables in a file that has none."""
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'fields'").fetchone() is None:
+    if not has_tables(connection):
         for statement in _SCHEMA:
             connection.execute(statement)
         add_fields(connection, ENVELOPE)

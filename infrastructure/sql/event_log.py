@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from application.appending import judge, refusal_of
 from application.ports.event_log import EventLog, Verdict
 from application.subscription import Selection
+from domain.errors import AtomicRefused
 from domain.events import NewEvent, RecordedEvent, attributes_from_json
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import ClaimRow, EventRow, HeadRow
@@ -65,9 +66,10 @@ class EventRepository(GenericRepository[EventRow]):
     def create_many(self, new: Sequence[NewEvent]) -> list[EventRow]:
         """Append events, all or none; those that were there before are found."""
         verdicts = self.append(new, atomic=True)
-        for verdict in verdicts:
-            if verdict.refusal is not None:
-                raise verdict.refusal
+        refusals = [verdict.refusal for verdict in verdicts if verdict.refusal is not None]
+        if refusals:
+            # What refused the batch, rather than those it took along.
+            raise next((refusal for refusal in refusals if not isinstance(refusal, AtomicRefused)), refusals[0])
         positions = [verdict.position for verdict in verdicts]
         rows = {row.position: row for row in self.list(EventRow.position.in_(positions), limit=len(positions))}
         return [rows[position] for position in positions if position is not None]

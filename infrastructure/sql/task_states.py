@@ -37,117 +37,119 @@ class SqlTaskStates(TaskStates):
     def find(
         self, wanted: EventFilter, *, before: int | None = None, after: int | None = None, limit: int
     ) -> list[RecordedEvent]:
-        statement = select_events().where(*_conditions(wanted))
-        if wanted.status is not None:
-            statement = statement.where(_has_status(wanted.status))
-        if after is not None:
-            statement = statement.where(EventRow.position > after).order_by(EventRow.position)
-        else:
-            if before is not None:
-                statement = statement.where(EventRow.position < before)
-            statement = statement.order_by(EventRow.position.desc())
         with self._database.reading() as connection:
-            return [event_of(row) for row in connection.execute(statement.limit(limit))]
+            statement = select_events()
+            if wanted.status is None:
+                statement = _page(statement, EventRow, wanted, before=before, after=after, limit=limit)
+            else:
+                statement = statement.where(
+                    EventRow.position.in_(_positions(connection, wanted, before, after, limit))
+                ).order_by(EventRow.position if after is not None else EventRow.position.desc())
+            return [event_of(row) for row in connection.execute(statement)]
 
 
-def _conditions(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
+def _page(
+    statement: Select[Any], event: Any, wanted: EventFilter, *, before: int | None, after: int | None, limit: int
+) -> Select[Any]:
+    """Narrow a statement on events to what is wanted, from where the page begins, in its order."""
     if wanted.type is not None:
-        yield EventRow.type == wanted.type
+        statement = statement.where(event.type == wanted.type)
     if wanted.subject is not None:
-        yield and_(EventRow.subject == wanted.subject, EventRow.subject != "")
+        statement = statement.where(event.subject == wanted.subject, event.subject != "")
     if wanted.since is not None:
-        yield EventRow.time >= wanted.since
+        statement = statement.where(event.time >= wanted.since)
     if wanted.until is not None:
-        yield EventRow.time < wanted.until
+        statement = statement.where(event.time < wanted.until)
+    if after is not None:
+        return statement.where(event.position > after).order_by(event.position).limit(limit)
+    if before is not None:
+        statement = statement.where(event.position < before)
+    return statement.order_by(event.position.desc()).limit(limit)
 
 
-def _has_status(status: TaskStatus) -> ColumnElement[bool]:
-    """The events of a status, begun from the small side: claims, cursors, contexts that are not completed."""
-    if status == "unrouted":
-        return and_(EventRow.route.is_(None), ~_ended("dead", "discarded", "completed"))
-    if status == "succeeded":
-        return exists().where(
-            ContextRow.event_position == EventRow.position,
-            ContextRow.status == "completed",
-            ContextRow.generation == _LIVE,
-        )
-    if status in {"failed", "discarded"}:
-        return EventRow.position.in_(_dead("dead" if status == "failed" else "discarded"))
-    leased = and_(ClaimRow.owner.is_not(None), ClaimRow.available_at > DatabaseNow())
-    if status == "running":
-        return EventRow.position.in_(_claimed(leased))
-    if status == "retrying":
-        return EventRow.position.in_(_claimed(and_(~leased_or_false(leased), ClaimRow.attempt > 0)))
-    waiting = _claimed(and_(~leased_or_false(leased), ClaimRow.attempt == 0))
-    behind = (
-        select(EventRow.position)
-        .join(SubscriptionRow, SubscriptionRow.name == EventRow.route)
-        .where(EventRow.position > SubscriptionRow.cursor, ~EventRow.direct)
-    )
-    return EventRow.position.in_(union_all(waiting, behind))
+def _positions(
+    connection: Connection, wanted: EventFilter, before: int | None, after: int | None, limit: int
+) -> list[int]:
+    """The positions of a page of events with a status, looked for from the small side."""
+    found: set[int] = set()
+    for event, candidates in _candidates(connection, wanted.status):
+        found.update(connection.scalars(_page(candidates, event, wanted, before=before, after=after, limit=limit)))
+    return sorted(found, reverse=after is None)[:limit]
 
 
-def leased_or_false(leased: ColumnElement[bool]) -> ColumnElement[bool]:
-    """A lease condition that is false, not null, where there is no owner."""
-    return func.coalesce(leased, False)
-
-
-def _claimed(condition: ColumnElement[bool]) -> Select[Any]:
-    """The positions of uncompleted events that claims of a kind cover."""
-    covered = aliased(EventRow)
-    return (
-        select(covered.position)
-        .select_from(ClaimRow)
-        .join(covered, _covers(covered))
-        .where(condition, ~_ended("completed", position=covered.position))
-    )
-
-
-def _covers(covered: Any) -> ColumnElement[bool]:
-    """A claim covers the events of its route in its range; those that have their own claim, only by itself."""
-    return and_(
-        covered.route == ClaimRow.subscription,
-        covered.position.between(ClaimRow.first_position, ClaimRow.last_position),
-        or_(~covered.direct, ClaimRow.first_position == ClaimRow.last_position),
-    )
-
-
-def _dead(status: str) -> Select[Any]:
-    """The positions of events whose last context has this status, and that no claim covers."""
-    later = aliased(ContextRow)
+def _candidates(connection: Connection, status: TaskStatus | None) -> Iterable[tuple[Any, Select[Any]]]:
+    """Selects of event positions that together hold a status, each begun from claims, cursors or contexts."""
     event = aliased(EventRow)
+    leased = func.coalesce(and_(ClaimRow.owner.is_not(None), ClaimRow.available_at > DatabaseNow()), False)
+    if status == "succeeded":
+        yield event, _with_context(event, "completed")
+    elif status in {"failed", "discarded"}:
+        yield event, _with_context(event, "dead" if status == "failed" else "discarded")
+    elif status == "running":
+        yield event, _claimed(event, leased)
+    elif status == "retrying":
+        yield event, _claimed(event, and_(~leased, ClaimRow.attempt > 0))
+    elif status == "queued":
+        yield event, _claimed(event, and_(~leased, ClaimRow.attempt == 0))
+        # One select a subscription, with its cursor as a plain number: each is a range of the index on routes.
+        for name, cursor in connection.execute(
+            select(SubscriptionRow.name, SubscriptionRow.cursor).where(SubscriptionRow.log == "events")
+        ).tuples():
+            waits = and_(event.route == name, event.position > cursor, ~event.direct)
+            yield event, select(event.position).where(waits)
+    elif status == "unrouted":
+        yield event, select(event.position).where(event.route.is_(None))
+
+
+def _claimed(event: Any, condition: ColumnElement[bool]) -> Select[Any]:
+    """The positions of uncompleted events that claims of a kind cover."""
+    return (
+        select(event.position)
+        .select_from(ClaimRow)
+        .join(event, _covers(event))
+        .where(condition, ~_completed(event.position))
+    )
+
+
+def _with_context(event: Any, status: str) -> Select[Any]:
+    """The positions of events whose deciding context has this status and that no claim covers."""
+    statement = (
+        select(event.position)
+        .select_from(ContextRow)
+        .join(event, event.position == ContextRow.event_position)
+        .where(ContextRow.status == status, ContextRow.generation == _LIVE)
+    )
+    if status == "completed":
+        return statement
+    later = aliased(ContextRow)
     superseded = exists().where(
         later.event_position == ContextRow.event_position,
+        later.status != "completed",
         later.generation == _LIVE,
-        or_(
-            later.status == "completed",
-            and_(later.status != "completed", later.position > ContextRow.position),
-        ),
+        later.position > ContextRow.position,
     )
-    return (
-        select(ContextRow.event_position)
-        .join(event, event.position == ContextRow.event_position)
-        .where(
-            ContextRow.status != "completed",
-            ContextRow.status == status,
-            ContextRow.generation == _LIVE,
-            ~superseded,
-            ~exists().where(_covers(event)),
-        )
+    return statement.where(
+        ContextRow.status != "completed",  # said again for the index, which holds just these
+        ~superseded,
+        ~_completed(event.position),
+        ~exists().where(_covers(event)),
     )
 
 
-def _ended(*statuses: str, position: Any = EventRow.position) -> ColumnElement[bool]:
-    """Whether an event has a live context of one of these statuses."""
-    return or_(
-        *(
-            exists().where(
-                ContextRow.event_position == position,
-                ContextRow.status == status,
-                ContextRow.generation == _LIVE,
-            )
-            for status in statuses
-        )
+def _covers(event: Any) -> ColumnElement[bool]:
+    """A claim covers the events of its route in its range; those that have their own claim, only by itself."""
+    return and_(
+        event.route == ClaimRow.subscription,
+        event.position.between(ClaimRow.first_position, ClaimRow.last_position),
+        or_(~event.direct, ClaimRow.first_position == ClaimRow.last_position),
+    )
+
+
+def _completed(position: Any) -> ColumnElement[bool]:
+    """Whether an event has a completed live context."""
+    context = aliased(ContextRow)
+    return exists().where(
+        context.event_position == position, context.status == "completed", context.generation == _LIVE
     )
 
 

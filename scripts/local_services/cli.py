@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
 def _start(services: Sequence[Service], *, may_install: bool) -> int:
     outcomes = lifecycle.bring_up(services, may_install=may_install)
     if interrupted.is_set():
-        _stop_started(outcomes)
+        _stop_what_was_begun(outcomes)
         return 130
     _print_exports(outcomes)
     return 0 if all(outcome.url for outcome in outcomes) else 1
@@ -105,7 +105,7 @@ def _run(services: Sequence[Service], arguments: argparse.Namespace) -> int:
             return 1
         return _run_command(arguments.command, outcomes)
     finally:
-        _stop_started(outcomes)
+        _stop_what_was_begun(outcomes)
         for outcome in missing:
             ran = "the command was not run" if arguments.require else "its tests were skipped"
             say(f"without {outcome.service.name} ({ran}): {outcome.problem}")
@@ -120,10 +120,12 @@ def _run_command(command: Sequence[str], outcomes: Iterable[Outcome]) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _stop_started(outcomes: Iterable[Outcome]) -> None:
-    started = [outcome.service for outcome in outcomes if outcome.started_now]
-    if started:
-        lifecycle.bring_down(started)
+def _stop_what_was_begun(outcomes: Iterable[Outcome]) -> None:
+    begun = [
+        outcome.service for outcome in outcomes if outcome.started_now or (interrupted.is_set() and not outcome.url)
+    ]
+    if begun:
+        lifecycle.bring_down(begun)
 
 
 def _install(services: Sequence[Service]) -> int:

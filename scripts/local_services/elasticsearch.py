@@ -105,7 +105,7 @@ def _home() -> Path:
 
 
 def _download(jars: Path) -> None:
-    command = ["mvn", "-q", "-B", "-f", str(SOURCES / "pom.xml"), "dependency:copy-dependencies"]
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(SOURCES / "pom.xml"), "dependency:copy-dependencies"]
     _run([*command, f"-DoutputDirectory={jars}", "-DincludeScope=runtime"], "maven could not get its jars")
 
 
@@ -122,4 +122,4 @@ def _assemble(home: Path) -> None:
 def _run(command: list[str], problem: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        raise ServiceError(f"{problem}: {(done.stdout + done.stderr)[-1000:].strip()}")
+        raise ServiceError(f"{problem}: {(done.stdout + done.stderr).strip()[:600]}")

@@ -53,7 +53,8 @@ def find(service: Service) -> Outcome:
     record, given = state.load(service.name), os.environ.get(service.variable, "")
     # An address from an earlier start, perhaps since killed, is ours and not a given one.
     if given and not (record and record.url == given):
-        return Outcome(service, given, how=f"given by {service.variable}")
+        doubt = "" if service.answers(given) else ", though nothing answers there (unset it to start one)"
+        return Outcome(service, given, how=f"given by {service.variable}{doubt}")
     if record is None:
         return Outcome(service, problem="not started")
     if record.is_alive() and service.answers(record.url):
@@ -96,7 +97,7 @@ def install(services: Sequence[Service], *, may_install: bool) -> dict[str, str]
         except ServiceError as error:
             reason = str(error)
     return {
-        service.name: f"lacks {', '.join(lacking)}: {reason}. To install: {packages.command_for(lacking)}"
+        service.name: f"lacks {', '.join(lacking)}: {reason}. {packages.advice(lacking)}"
         for service in services
         if (lacking := service.lacking())
     }

@@ -12,16 +12,19 @@ from local_services.processes import ServiceError
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def command_for(packages: Sequence[str]) -> str:
-    """The line that a person without root's rights may run or hand on."""
-    return f"sudo apt-get update && sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
-
-
 def why_not() -> str:
     """Why this process cannot install packages; empty where it can."""
     if shutil.which("apt-get") is None:
         return "this machine has no apt-get"
     return "" if os.geteuid() == 0 else "only root can install packages"
+
+
+def advice(packages: Sequence[str]) -> str:
+    """What a person can do about it."""
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        return f"Install what Debian calls {names}, or name a running one"
+    return f"To install: sudo apt-get update && sudo apt-get install -y --no-install-recommends {names}"
 
 
 def install(packages: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_services.processes import Process, ServiceError, as_user, spawn
+from local_services.processes import Process, ServiceError, as_user, is_working_directory, spawn, wait_until
 from local_services.service import Service
 
 ROLE_AND_DATABASE = r"""
@@ -39,6 +39,7 @@ class Postgres(Service):
         log, data = directory / "log", directory / "data"
         if not data.exists():
             _make_cluster(programs, data, log, user)
+        _forget_a_killed_server(data)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": ports[0],
@@ -73,6 +74,17 @@ def _programs() -> Path | None:
         return max(installed, key=lambda path: float(path.parent.name))
     found = shutil.which("initdb")
     return Path(os.path.realpath(found)).parent if found else None
+
+
+def _forget_a_killed_server(data: Path) -> None:
+    """Remove the lock of a server that was killed, once its children have left the data.
+
+    PostgreSQL would do so by itself, but takes a dead process that nobody has waited for, usual in containers, for
+    a living one.
+    """
+    if not wait_until(lambda: not is_working_directory(data), 20):
+        raise ServiceError(f"a server that was killed has left processes behind in {data}")
+    (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _make_cluster(programs: Path, data: Path, log: Path, user: str | None) -> None:

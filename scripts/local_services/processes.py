@@ -38,7 +38,7 @@ class Process:
         """A polite signal to the leader, and KILL to what is left of its session, also where the leader has died."""
         if self.is_alive():
             _signal(self.pid, polite)
-            _poll(lambda: not self.is_alive(), patience)
+            wait_until(lambda: not self.is_alive(), patience)
         for _ in range(100):
             left = list(self._members())
             if not left:
@@ -109,7 +109,7 @@ def as_user(user: str | None) -> dict[str, Any]:
 
 def wait_for_answer(answers: Callable[[], bool], process: Process, seconds: float, log: Path) -> None:
     """Wait for a server's first answer. Its end, or no answer in time, is an error that names the log."""
-    came = _poll(lambda: interrupted.is_set() or not process.is_alive() or answers(), seconds)
+    came = wait_until(lambda: interrupted.is_set() or not process.is_alive() or answers(), seconds)
     if interrupted.is_set():
         raise ServiceError("interrupted")
     if not process.is_alive():
@@ -118,13 +118,23 @@ def wait_for_answer(answers: Callable[[], bool], process: Process, seconds: floa
         raise ServiceError(f"no answer within {seconds:.0f} s; its log is {log}")
 
 
-def _poll(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
     return True
+
+
+def is_working_directory(directory: Path) -> bool:
+    """Whether any living process works in the directory."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and (entry / "cwd").readlink() == directory:
+                return True
+    return False
 
 
 def free_port() -> int:

@@ -216,3 +216,12 @@ def test_many_may_put_and_search_at_once_and_the_newest_version_stays(index, oth
     with ThreadPoolExecutor(8) as threads:
         assert all(count == 20 for count in threads.map(put, range(40, 0, -1)))
     assert found(index, "stops:40", sort="position") == list(range(1, 21))
+
+
+def test_many_may_start_anew_at_once(index, other):
+    with ThreadPoolExecutor(3) as threads:
+        for started in [threads.submit(lambda: other().start_anew(FIELDS)) for _ in range(3)]:
+            started.result()
+    index.put([document(1, carrier="UA")])
+    assert found(index, "carrier:UA") == [1]
+    assert index.state().documents == 1

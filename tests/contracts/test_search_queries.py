@@ -174,7 +174,7 @@ WRONG = [
     (SearchQuery(q="(snow"), "/q", "ends too early"),
     (SearchQuery(q="snow )"), "/q", "character 6"),
     (SearchQuery(q='say "snow'), "/q", "character 5"),
-    (SearchQuery(q="stops:many"), "/q", "character 1.*whole number.*'many'"),
+    (SearchQuery(q="stops:many"), "/q", "character 7.*whole number.*'many'"),
     (SearchQuery(q="snow stops:[1 TO x]"), "/q", "'stops' at character"),
     (SearchQuery(q="stops:1*"), "/q", "only a keyword"),
     (SearchQuery(q="arr_delay:nan"), "/q", "finite number"),
@@ -399,9 +399,28 @@ def random_query(chance: Random, depth: int = 3) -> str:
         left, right = random_query(chance, depth - 1), random_query(chance, depth - 1)
         return chance.choice([f"({left} OR {right})", f"({left} AND {right})", f"({left} {right})", f"NOT {left}"])
     return chance.choice(
-        ["snow", "rain*", '"snow over"', "on_time", "day", "carrier:UA", "carrier:[A TO Z]", "tags:(day OR night)"]
-        + ["tags:*", "stops:>0", "stops:[0 TO 1}", "arr_delay:<=15.5", "arr_delay:-5", "cargo:true", "status:*e*"]
-        + ["time:<=2013-01-03", "departed:*", "time:{2013-01-02 TO 2013-01-06]", "remark:*[*", "o'*"]
+        [
+            "snow",
+            "rain*",
+            '"snow over"',
+            "on_time",
+            "day",
+            "carrier:UA",
+            "carrier:[A TO Z]",
+            "tags:(day OR night)",
+            "tags:*",
+            "stops:>0",
+            "stops:[0 TO 1}",
+            "arr_delay:<=15.5",
+            "arr_delay:-5",
+            "cargo:true",
+            "status:*e*",
+            "time:<=2013-01-03",
+            "departed:*",
+            "time:{2013-01-02 TO 2013-01-06]",
+            "remark:*\\[*",
+            "o'*",
+        ]
     )
 
 

@@ -1,0 +1,41 @@
+"""MemoryContextLog: the context log as a list."""
+
+from collections import Counter
+
+from application.ports.context_log import ContextLog, ContextStatus, RecordedContext
+from application.subscription import Selection
+from infrastructure.memory.tables import MemoryTables
+
+
+class MemoryContextLog(ContextLog):
+    """Reads the contexts that completions appended in memory."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+
+    def head(self) -> int:
+        with self._tables.lock:
+            return len(self._tables.contexts)
+
+    def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
+        with self._tables.lock:
+            return [row.context for row in self._tables.contexts if row.fits(selection)][:limit]
+
+    def of_event(self, event_position: int) -> list[RecordedContext]:
+        return self._where(event_position=event_position)
+
+    def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
+        found = [(row.position, row.event_position, row.status) for row in self._where(generation=0)]
+        return [row for row in found if row[0] > after][:limit]
+
+    def summary(self, generation: int) -> list[tuple[str, ContextStatus, int]]:
+        counted = Counter((row.pipeline, row.status) for row in self._where(generation=generation))
+        return sorted((pipeline, status, count) for (pipeline, status), count in counted.items())
+
+    def digests(self, generation: int, *, after: int, limit: int) -> list[tuple[int, str, str]]:
+        completed = self._where(generation=generation, status="completed")
+        found = sorted((row.event_position, row.pipeline, row.digest) for row in completed)
+        return [row for row in found if row[0] > after][:limit]
+
+    def _where(self, **columns: int | str) -> list[RecordedContext]:
+        return self.read(Selection(where=columns), limit=self.head())

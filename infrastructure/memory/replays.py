@@ -1,0 +1,33 @@
+"""MemoryReplays: planned replays as a list."""
+
+from collections.abc import Mapping
+
+from application.ports.replays import Replay, Replays
+from application.subscription import Selection
+from infrastructure.memory.tables import MemoryTables
+
+
+class MemoryReplays(Replays):
+    """Keeps plans in memory."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+
+    def create(self, selection: Selection, fingerprints: Mapping[str, str], count: int) -> Replay:
+        with self._tables.lock:
+            replay = Replay(
+                id=len(self._tables.replays) + 1,
+                selection=selection,
+                fingerprints=dict(fingerprints),
+                count=count,
+                created_at=self._tables.clock(),
+            )
+            self._tables.replays.append(replay)
+            return replay
+
+    def get(self, replay_id: int) -> Replay | None:
+        return next((replay for replay in self.list() if replay.id == replay_id), None)
+
+    def list(self) -> list[Replay]:
+        with self._tables.lock:
+            return self._tables.replays[::-1]

@@ -1,0 +1,23 @@
+"""MemoryStore: every port of a database, in the memory of one process; the executable specification."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from infrastructure.memory.claims import MemoryClaims
+from infrastructure.memory.context_log import MemoryContextLog
+from infrastructure.memory.event_log import MemoryEventLog
+from infrastructure.memory.replays import MemoryReplays
+from infrastructure.memory.tables import MemoryTables, system_clock
+from infrastructure.memory.task_states import MemoryTaskStates
+
+
+class MemoryStore:
+    """The keepers of one set of tables. Threads may share it; `clock` gives the only time that counts."""
+
+    def __init__(self, clock: Callable[[], datetime] = system_clock) -> None:
+        tables = MemoryTables(clock=clock)
+        self.events = MemoryEventLog(tables)
+        self.contexts = MemoryContextLog(tables)
+        self.claims = MemoryClaims(tables)
+        self.states = MemoryTaskStates(tables)
+        self.replays = MemoryReplays(tables)

@@ -1,0 +1,130 @@
+"""MemoryTables: the rows that the memory adapters share, behind one lock and one clock."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import RLock
+from typing import Any
+
+from application.ports.context_log import RecordedContext
+from application.ports.replays import Replay
+from application.subscription import Log, Selection
+from domain.events import RecordedEvent
+
+
+def system_clock() -> datetime:
+    """The time of this machine, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An event as it is stored. A `direct` one has its own claim: cursors pass over it."""
+
+    event: RecordedEvent
+    body_digest: str | None
+    direct: bool
+
+    @property
+    def position(self) -> int:
+        """The event's position."""
+        return self.event.position
+
+    def fits(self, selection: Selection) -> bool:
+        """Whether a selection has this event."""
+        begun = selection.since is None or selection.since <= self.event.time
+        ended = selection.until is not None and selection.until <= self.event.time
+        columns = {"direct": self.direct, **vars(self.event)}
+        return begun and not ended and _fits(self.position, columns, selection)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextRow:
+    """A context as it is stored."""
+
+    context: RecordedContext
+
+    @property
+    def position(self) -> int:
+        """The context's position."""
+        return self.context.position
+
+    def fits(self, selection: Selection) -> bool:
+        """Whether a selection has this context."""
+        columns = {name: getattr(self.context, name) for name in RecordedContext.__slots__}
+        return _fits(self.position, columns, selection)
+
+
+@dataclass(slots=True, kw_only=True)
+class ClaimRow:
+    """Work in progress. While `owner` holds it, `available_at` is the end of the lease, else when it comes due."""
+
+    id: int
+    subscription: str
+    first: int
+    last: int
+    available_at: datetime
+    attempt: int = 0
+    deaths: int = 0
+    fence: int = 0
+    owner: str | None = None
+    progress: Mapping[str, Any] | None = None
+
+    def is_leased(self, now: datetime) -> bool:
+        """Whether somebody holds it."""
+        return self.owner is not None and self.available_at > now
+
+    def covers(self, row: EventRow) -> bool:
+        """Whether it stands for this event: one of its route, in its range; a direct one only by itself."""
+        within = self.first <= row.position <= self.last
+        return within and self.subscription == row.event.route and (not row.direct or self.first == self.last)
+
+
+@dataclass(slots=True, kw_only=True)
+class Cursor:
+    """How far a subscription is in its log, and how many claims it ever took."""
+
+    log: Log
+    position: int
+    takings: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryTables:
+    """Every table of a store. Whoever reads or writes holds `lock`; `clock` is the only time there is."""
+
+    clock: Callable[[], datetime] = system_clock
+    lock: RLock = field(default_factory=RLock)
+    events: list[EventRow] = field(default_factory=list)
+    contexts: list[ContextRow] = field(default_factory=list)
+    cursors: dict[str, Cursor] = field(default_factory=dict)
+    claims: dict[int, ClaimRow] = field(default_factory=dict)
+    claims_made: int = 0
+    replays: list[Replay] = field(default_factory=list)
+
+    def make_claim(self, subscription: str, first: int, last: int, **columns: Any) -> ClaimRow:
+        """Add a claim under an id that was never used; a subscription has one for each first position."""
+        taken = any((row.subscription, row.first) == (subscription, first) for row in self.claims.values())
+        assert not taken, f"{subscription!r} has a claim that begins at {first} already"
+        self.claims_made += 1
+        row = ClaimRow(id=self.claims_made, subscription=subscription, first=first, last=last, **columns)
+        self.claims[row.id] = row
+        return row
+
+    def rows(self, log: Log) -> list[EventRow] | list[ContextRow]:
+        """The rows of a log, by ascending position."""
+        return self.events if log == "events" else self.contexts
+
+    def positions(self, log: Log, selection: Selection, *, after: int, last: int | None = None) -> list[int]:
+        """The selected positions of a log past one, up to a last one."""
+        rows = (row for row in self.rows(log) if row.fits(selection))
+        return [row.position for row in rows if after < row.position and (last is None or row.position <= last)]
+
+
+def _fits(position: int, columns: Mapping[str, Any], selection: Selection) -> bool:
+    return (
+        position > selection.after
+        and (selection.last is None or position <= selection.last)
+        and (selection.positions is None or position in selection.positions)
+        and all(columns[name] == value for name, value in selection.where.items())
+    )

@@ -1,0 +1,66 @@
+"""MemoryTaskStates: states read off the rows, event by event."""
+
+from collections.abc import Sequence
+
+from application.ports.context_log import RecordedContext
+from application.ports.task_states import EventFilter, TaskState, TaskStates
+from domain.events import RecordedEvent
+from infrastructure.memory.tables import EventRow, MemoryTables
+
+
+class MemoryTaskStates(TaskStates):
+    """Reads the states of events in memory."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+
+    def of(self, events: Sequence[RecordedEvent]) -> list[TaskState]:
+        with self._tables.lock:
+            return [self._state(self._tables.events[event.position - 1]) for event in events]
+
+    def find(
+        self, wanted: EventFilter, *, before: int | None = None, after: int | None = None, limit: int
+    ) -> list[RecordedEvent]:
+        with self._tables.lock:
+            found = [row.event for row in self._tables.events if self._fits(row, wanted)]
+        if after is not None:
+            return [event for event in found if event.position > after][:limit]
+        return [event for event in reversed(found) if before is None or event.position < before][:limit]
+
+    def _fits(self, row: EventRow, wanted: EventFilter) -> bool:
+        event = row.event
+        return (
+            (wanted.type is None or wanted.type == event.type)
+            and (wanted.subject is None or wanted.subject == event.subject)
+            and (wanted.since is None or wanted.since <= event.time)
+            and (wanted.until is None or event.time < wanted.until)
+            and (wanted.status is None or wanted.status == self._state(row).status)
+        )
+
+    def _state(self, row: EventRow) -> TaskState:
+        context = self._deciding_context(row)
+        position = None if context is None else context.position
+        if context is not None and context.status == "completed":
+            return TaskState(status="succeeded", context_position=position)
+        claim = next((claim for claim in self._tables.claims.values() if claim.covers(row)), None)
+        if claim is not None:
+            if claim.is_leased(self._tables.clock()):
+                return TaskState(status="running", attempt=claim.attempt, progress=claim.progress)
+            return TaskState(
+                status="retrying" if claim.attempt else "queued",
+                attempt=claim.attempt,
+                due_at=claim.available_at,
+                context_position=position,
+            )
+        if context is not None and context.status == "dead":
+            return TaskState(status="failed", context_position=position)
+        if context is not None and context.status == "discarded":
+            return TaskState(status="discarded", context_position=position)
+        return TaskState(status="queued" if row.event.route is not None else "unrouted")
+
+    def _deciding_context(self, row: EventRow) -> RecordedContext | None:
+        """The live context that is completed, else the last one."""
+        contexts = [stored.context for stored in self._tables.contexts]
+        live = [found for found in contexts if (found.event_position, found.generation) == (row.position, 0)]
+        completed = [found for found in live if found.status == "completed"]
+        return next(reversed(completed or live), None)

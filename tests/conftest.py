@@ -1,0 +1,102 @@
+"""Fixtures that every kind of test shares: real services by their URLs, and databases of one's own on them."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from infrastructure.sql.store import SqlStore
+from tests.stores import Store, of_memory, of_sql, opened, postgres_database
+
+SQL = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
+
+
+def service_url(variable: str) -> str:
+    """The URL of a real service. A missing one skips the test; where services are required, it fails."""
+    url = os.environ.get(variable, "")
+    if not url and os.environ.get("PLAYHEAD_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{variable} is not set, and PLAYHEAD_REQUIRE_SERVICES=1 asks for every service.")
+    if not url:
+        pytest.skip(f"{variable} is not set")
+    return url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    return service_url("TEST_REDIS_URL")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    return service_url("TEST_RABBITMQ_URL")
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> str:
+    return service_url("TEST_ELASTICSEARCH_URL")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every migration."""
+    path = tmp_path_factory.mktemp("template") / "playhead.db"
+    with opened(f"sqlite:///{path}") as store:
+        store.upgrade()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database of the test's own."""
+    path = tmp_path / "playhead.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The URL of a PostgreSQL server on which databases may be created."""
+    return service_url("TEST_DATABASE_URL")
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with every migration."""
+    with postgres_database(postgres_server) as url:
+        with opened(url) as store:
+            store.upgrade()
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database of the test's own."""
+    with postgres_database(postgres_server, template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=SQL)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of the test's own, on SQLite and on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def sql_store(database_url: str) -> Iterator[SqlStore]:
+    """The store of `database_url`."""
+    with opened(database_url) as store:
+        yield store
+
+
+@pytest.fixture(params=("memory", *SQL))
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """An empty store on each kind of database: what a contract suite runs on."""
+    if request.param == "memory":
+        yield of_memory()
+        return
+    with opened(request.getfixturevalue(f"{request.param}_url")) as opened_store:
+        yield of_sql(opened_store)

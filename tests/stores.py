@@ -1,0 +1,98 @@
+"""Stores: one store on each kind of database, as the contract suites see it, and the databases they need."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from application.ports.claims import Claims
+from application.ports.context_log import ContextLog
+from application.ports.event_log import EventLog
+from application.ports.replays import Replays
+from application.ports.task_states import TaskStates
+from infrastructure.memory.store import MemoryStore
+from infrastructure.memory.tables import system_clock
+from infrastructure.sql.store import SqlStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """The ports of one database. `later` lets some seconds pass on the clock that the database goes by."""
+
+    events: EventLog
+    contexts: ContextLog
+    claims: Claims
+    states: TaskStates
+    replays: Replays
+    later: Callable[[float], None]
+
+
+class StillClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = system_clock()
+
+    def __call__(self) -> datetime:
+        return self._now
+
+    def later(self, seconds: float) -> None:
+        """Move on."""
+        self._now += timedelta(seconds=seconds)
+
+
+def of_memory() -> Store:
+    clock = StillClock()
+    store = MemoryStore(clock)
+    return Store(
+        events=store.events,
+        contexts=store.contexts,
+        claims=store.claims,
+        states=store.states,
+        replays=store.replays,
+        later=clock.later,
+    )
+
+
+def of_sql(store: SqlStore) -> Store:
+    return Store(
+        events=store.events,
+        contexts=store.contexts,
+        claims=store.claims,
+        states=store.states,
+        replays=store.replays,
+        later=time.sleep,
+    )
+
+
+@contextmanager
+def opened(url: str) -> Iterator[SqlStore]:
+    """A store that is closed at the end."""
+    store = SqlStore(url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def postgres_database(server_url: str, *, template: str = "template1") -> Iterator[str]:
+    """The URL of a new database, a copy of another, on the server of this URL; dropped at the end."""
+    url = make_url(server_url)
+    name = f"test_{uuid4().hex}"
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        _execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(admin, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        admin.dispose()
+
+
+def _execute(engine: Engine, statement: str) -> None:
+    with engine.connect() as connection:
+        connection.execute(text(statement))

@@ -1,0 +1,10 @@
+"""Unit tests have no network."""
+
+import pytest
+from pytest_socket import disable_socket
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> None:
+    # Unix sockets stay: event loops wake themselves by a pair of them. The plugin enables all again at the end.
+    disable_socket(allow_unix_socket=True)

@@ -1,0 +1,218 @@
+"""Replay: frozen plans, resumable runs, equal digests, no second follow-up."""
+
+from collections.abc import Sequence
+
+import pytest
+from pydantic import BaseModel
+
+from application.engine import Engine, Work
+from application.heart import Heart
+from application.ports.dispatcher import Silence
+from application.subscription import Selection, of_pipeline
+from application.use_cases.processing import Processor
+from application.use_cases.replay import (
+    PlanReplay,
+    get_replay,
+    is_done,
+    plan_replay,
+    replay_status,
+    require_same_code,
+    run_replay,
+    subscription_of,
+)
+from domain.errors import InvalidReplay, NotFound
+from domain.pipeline import Pipeline, node
+from domain.registry import PipelineRegistry
+from infrastructure.memory.store import MemoryStore
+from playhead import EmitEvent, TaskContext
+from tests.factories import NewEventFactory
+
+
+class Number(BaseModel):
+    n: int
+
+
+@node
+def double(context: TaskContext) -> int:
+    return context.data.n * 2
+
+
+@node
+def triple(context: TaskContext) -> int:
+    return context.data.n * 3
+
+
+@node
+def announce(context: TaskContext) -> TaskContext:
+    return context.declare(EmitEvent(type="number.seen", data={"n": context.data.n}))
+
+
+class _Journal:
+    def claim_ended(self, ended) -> None: ...
+
+    def completion_refused(self, claim, error) -> None:
+        raise AssertionError(error)
+
+
+def registry_of(*nodes) -> PipelineRegistry:
+    numbers = Pipeline("numbers", {"number.sent": Number, "number.seen": Number}, nodes)
+    return PipelineRegistry([numbers])
+
+
+def engine_of(store: MemoryStore, processor: Processor, subscription) -> Engine:
+    work = Work(
+        subscription=subscription,
+        load=lambda selection, limit: store.events.read(selection, limit=limit),
+        handle=processor.process,
+    )
+    return Engine(
+        works={subscription.name: work},
+        claims=store.claims,
+        dispatcher=Silence(),
+        journal=_Journal(),
+        owner="test",
+        heart=Heart(store.claims, lease=30),
+    )
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """Ten numbers that have run live."""
+    store = MemoryStore()
+    store.events.append(
+        [
+            NewEventFactory(type="number.sent", data=f'{{"n": {n}}}', route="numbers", subject=f"s{n % 2}")
+            for n in range(10)
+        ]
+    )
+    live = of_pipeline("numbers")
+    store.claims.register([live])
+    engine_of(store, Processor(registry_of(double)), live).turn("numbers")
+    return store
+
+
+def plan(store: MemoryStore, command: PlanReplay, *nodes):
+    registry = registry_of(*nodes or (double,))
+    fingerprints = Processor(registry).fingerprints()
+    return plan_replay(
+        command, events=store.events, replays=store.replays, registry=registry, fingerprints=fingerprints
+    )
+
+
+def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
+    subscription = subscription_of(replay, batch=batch, lease=30)
+    engine = engine_of(store, Processor(registry_of(*nodes or (double,)), generation=replay.id), subscription)
+    seen: list[int] = []
+    run_replay(subscription, engine=engine, claims=store.claims, progress=seen.append)
+    return seen
+
+
+def status(store: MemoryStore, replay):
+    subscription = subscription_of(replay, batch=3, lease=30)
+    return replay_status(replay, subscription=subscription, claims=store.claims, contexts=store.contexts)
+
+
+def positions(store: MemoryStore, selection: Selection) -> Sequence[int]:
+    return [event.position for event in store.events.read(selection, limit=100)]
+
+
+def test_an_empty_filter_is_refused_and_everything_must_be_said(store: MemoryStore) -> None:
+    with pytest.raises(InvalidReplay, match="empty"):
+        plan(store, PlanReplay())
+
+    assert plan(store, PlanReplay(everything=True)).replay.count == 10
+
+
+def test_a_plan_writes_no_context(store: MemoryStore) -> None:
+    before = store.contexts.head()
+
+    plan(store, PlanReplay(everything=True))
+
+    assert store.contexts.head() == before
+
+
+def test_what_is_appended_after_the_plan_is_not_replayed(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(type="number.sent"))
+    store.events.append([NewEventFactory(type="number.sent", data='{"n": 99}', route="numbers")])
+
+    run(store, planned.replay)
+
+    assert store.contexts.summary(planned.replay.id) == [("numbers", "completed", 10)]
+
+
+def test_positions_and_pipeline_narrow_the_selection(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(first=3, last=5, pipeline="numbers"))
+
+    assert positions(store, planned.replay.selection) == [3, 4, 5]
+    with pytest.raises(InvalidReplay, match="no event"):
+        plan(store, PlanReplay(pipeline="other"))
+
+
+def test_events_may_be_named_and_an_unknown_one_is_not_found(store: MemoryStore) -> None:
+    events = store.events.read(Selection(), limit=10)
+
+    planned = plan(store, PlanReplay(ids=[events[7].id, events[1].id, events[1].id]))
+    run(store, planned.replay)
+
+    assert [row[0] for row in store.contexts.digests(planned.replay.id, after=0, limit=10)] == [2, 8]
+    with pytest.raises(NotFound):
+        plan(store, PlanReplay(ids=["01900000-0000-7000-8000-000000000000"]))
+
+
+def test_equal_code_gives_equal_digests_and_overwrites_nothing(store: MemoryStore) -> None:
+    live = store.contexts.digests(0, after=0, limit=100)
+    planned = plan(store, PlanReplay(everything=True))
+
+    run(store, planned.replay)
+
+    result = status(store, planned.replay)
+    assert (result.done, result.identical, result.different, result.without_live) == (True, 10, 0, 0)
+    assert store.contexts.digests(0, after=0, limit=100) == live
+
+
+def test_other_code_gives_other_digests(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(everything=True), triple)
+
+    run(store, planned.replay, triple)
+
+    result = status(store, planned.replay)
+    assert (result.identical, result.different) == (0, 10)
+
+
+def test_a_replay_is_refused_when_the_code_changed_since_the_plan(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(everything=True))
+
+    with pytest.raises(InvalidReplay, match="numbers"):
+        require_same_code(planned.replay, Processor(registry_of(triple)).fingerprints())
+    require_same_code(planned.replay, Processor(registry_of(double)).fingerprints())
+
+
+def test_a_run_that_stopped_goes_on_where_it_was_and_does_nothing_twice(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(everything=True))
+    subscription = subscription_of(planned.replay, batch=3, lease=30)
+    store.claims.register([subscription])
+    engine = engine_of(store, Processor(registry_of(double), generation=planned.replay.id), subscription)
+    engine.turn(subscription.name, seconds=0)
+    assert not is_done(subscription, claims=store.claims)
+    assert store.contexts.summary(planned.replay.id) == [("numbers", "completed", 3)]
+
+    run(store, planned.replay)
+    run(store, planned.replay)
+
+    assert store.contexts.summary(planned.replay.id) == [("numbers", "completed", 10)]
+
+
+def test_what_a_replay_declares_is_kept_and_not_carried_out(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(last=2), double, announce)
+
+    run(store, planned.replay, double, announce)
+
+    replayed = [row for row in store.contexts.read(Selection(), limit=100) if row.generation == planned.replay.id]
+    follow_ups = Selection(where={"emits": True, "generation": 0})
+    assert all(row.emits for row in replayed)
+    assert store.contexts.read(follow_ups, limit=10) == []
+
+
+def test_an_unknown_replay_is_not_found(store: MemoryStore) -> None:
+    with pytest.raises(NotFound, match="replay 7"):
+        get_replay(7, replays=store.replays)
