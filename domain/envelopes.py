@@ -201,8 +201,8 @@ def _cloudevent(envelope: _Envelope, data: str) -> Submission:
     values = envelope.values
     if values.get("specversion") != "1.0":
         envelope.fault("specversion", "value", 'The specversion must be "1.0".')
-    for name in ("source", "subject", "dataschema"):
-        if values.get(name) == "":
+    for name in ("source", "subject", "dataschema", "datacontenttype"):
+        if not envelope.text(name) and name in values:
             envelope.fault(name, "value", f"The {name} must not be empty.")
     attributes = {name: value for name, value in values.items() if name not in _CORE}
     for name, value in attributes.items():

@@ -2,6 +2,7 @@
 
 import fcntl
 import time
+import gc
 from typing import Any
 
 from domain.errors import Misconfigured
@@ -33,6 +34,7 @@ class Service:
         if migrate:
             store.upgrade()
         store.require_newest()
+        _collect_rarely()
         store.claims.register(container.subscriptions().values())
 
     def start_engine(self) -> None:
@@ -76,3 +78,13 @@ class Service:
                     ) from None
                 time.sleep(0.1)
         store.claims.end_leases(SERVICE_OWNER)
+
+
+def _collect_rarely() -> None:
+    """Tune the garbage collector for batches: many objects at once, held by no cycle, gone when the batch is.
+
+    With Python's own threshold (700 objects) the collector took a third of a batch's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -7,8 +7,11 @@ from typing import Any
 from pydantic_core import to_json
 
 from domain.context import TaskContext
+from domain.errors import InvalidEvent
 from domain.events import NewEvent, RecordedEvent, derived_id
-from domain.pipeline import Pipeline
+from domain.pipeline import NodeFailed, Pipeline
+
+__all__ = ["EPOCH", "InvalidEvent", "NodeFailed", "recorded", "run"]
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic_core import from_json
 
 from application.engine import Batch, Outcome
 from application.ports.claims import Claims
@@ -10,7 +11,6 @@ from application.ports.context_log import RecordedContext
 from application.ports.journal import Journal
 from application.ports.search_index import FieldType, SearchAnswer, SearchDocument, SearchIndex, SearchQuery
 from application.subscription import Subscription
-from domain.context import TaskContext
 from domain.effects import IndexDocument
 from domain.errors import Unavailable
 
@@ -50,22 +50,21 @@ class Indexer:
 
 def documents_of(row: RecordedContext) -> list[SearchDocument]:
     """The documents that a context declares; the last one wins, for they share the event's id."""
-    context = TaskContext.from_json(row.context)
-    event = context.event
-    envelope: Mapping[str, Any] = {
-        "event_id": event.id,
-        "position": event.position,
-        "type": event.type,
-        "source": event.source,
-        "subject": event.subject,
-        "time": event.time,
+    # Read as plain JSON: an index needs no TaskContext.
+    context = from_json(row.context)
+    event = context["event"]
+    envelope = {
+        "event_id": event["id"],
+        "position": event["position"],
+        "type": event["type"],
+        "source": event["source"],
+        "subject": event["subject"],
+        "time": event["time"],
         "pipeline": row.pipeline,
         "generation": row.generation,
     }
-    declared = [effect for effect in context.effects if isinstance(effect, IndexDocument)]
-    return [
-        SearchDocument(version=row.position, envelope=envelope, document=effect.document) for effect in declared[-1:]
-    ]
+    declared = [effect["document"] for effect in context["effects"] if effect["kind"] == IndexDocument.kind]
+    return [SearchDocument(version=row.position, envelope=envelope, document=document) for document in declared[-1:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

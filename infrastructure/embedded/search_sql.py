@@ -157,7 +157,7 @@ def _values(field: str, made: str, fits: Sql, columns: Mapping[str, str], *, dis
     return Sql(
         f"SELECT id, {made} AS value FROM (SELECT d.id, d.{column} AS value FROM documents d "
         f"WHERE d.{column} IS NOT NULL AND {fits.text}) UNION ALL "
-        f"SELECT doc, {made} FROM listed WHERE field = '{column}' "
+        f"SELECT {distinct}doc, {made} FROM listed WHERE field = '{column}' "
         f"AND doc IN (SELECT d.id FROM documents d WHERE {fits.text})",
         fits.values + fits.values,
     )

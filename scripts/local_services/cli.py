@@ -121,9 +121,8 @@ def _run_command(command: Sequence[str], outcomes: Iterable[Outcome]) -> int:
 
 
 def _stop_what_was_begun(outcomes: Iterable[Outcome]) -> None:
-    begun = [
-        outcome.service for outcome in outcomes if outcome.started_now or (interrupted.is_set() and not outcome.url)
-    ]
+    """Stop what this command started; a start that was interrupted leaves nothing, not even a log."""
+    begun = [one.service for one in outcomes if one.started_now or (interrupted.is_set() and not one.url)]
     if begun:
         lifecycle.bring_down(begun)
 

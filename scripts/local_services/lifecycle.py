@@ -1,5 +1,6 @@
 """Bring services up and down: a given address, then containers, then this machine's own packages."""
 
+import functools
 import os
 import sys
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_services import compose, packages, state
-from local_services.processes import ServiceError, free_port, interrupted, is_free, wait_for_answer
+from local_services.processes import ServiceError, free_port, interrupted, is_free, wait_for_answer, wait_until
 from local_services.service import Service
 from local_services.state import Record
 
@@ -120,6 +121,10 @@ def _bring_up_in_containers(services: Sequence[Service], *, may_install: bool) -
     for service in services:
         record = Record(service.url(ports[service.name]), compose=True)
         state.save(service.name, record)
+        if not wait_until(functools.partial(service.answers, record.url), 10):  # an engine on another machine
+            say(f"docker compose: {service.name} does not answer at {record.url}")
+            _stop(service, record)
+            continue
         how = f"started by docker compose in {time.monotonic() - began:.1f} s"
         outcomes.append(Outcome(service, record.url, how=how, started_now=True))
         _tell(outcomes[-1])

@@ -3,13 +3,25 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local_services.processes import Process, ServiceError, as_user, is_working_directory, spawn, wait_until
+from local_services.processes import (
+    Process,
+    ServiceError,
+    as_user,
+    first_bytes,
+    is_working_directory,
+    spawn,
+    wait_until,
+)
 from local_services.service import Service
+
+_STARTUP = struct.pack("!i", 196_608) + b"user\0playhead\0database\0playhead\0\0"  # protocol 3.0
+GREETING = struct.pack("!i", len(_STARTUP) + 4) + _STARTUP
 
 ROLE_AND_DATABASE = r"""
 SELECT 'CREATE ROLE playhead LOGIN CREATEDB CREATEROLE'
@@ -50,12 +62,10 @@ class Postgres(Service):
         yield spawn([programs / "postgres", "-D", data, *options], log=log, user=user)
 
     def answers(self, url: str) -> bool:
-        programs, address = _programs(), urlsplit(url)
-        if programs is None:
-            return False
-        host, port = str(address.hostname), str(address.port or 5432)
-        command = [str(programs / "pg_isready"), "-q", "-h", host, "-p", port]
-        return subprocess.run(command, check=False, timeout=10).returncode == 0
+        address = urlsplit(url)
+        answer = first_bytes((str(address.hostname), address.port or 5432), GREETING)
+        # A refusal, too, is an answer: a password may be asked for. Only a server that is still starting says 57P03.
+        return answer[:1] in (b"R", b"E") and b"C57P03" not in answer
 
     def prepare(self, ports: list[int]) -> None:
         programs = _programs()

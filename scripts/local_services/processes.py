@@ -158,9 +158,9 @@ def is_free(port: int) -> bool:
         return True
 
 
-def first_bytes(url_port: tuple[str, int], question: bytes, timeout: float = 2) -> bytes:
+def first_bytes(address: tuple[str, int], question: bytes, timeout: float = 2) -> bytes:
     """What a server says first to a question; nothing where it does not answer."""
-    with contextlib.suppress(OSError), socket.create_connection(url_port, timeout) as connection:
+    with contextlib.suppress(OSError), socket.create_connection(address, timeout) as connection:
         connection.sendall(question)
-        return connection.recv(64)
+        return connection.recv(200)
     return b""

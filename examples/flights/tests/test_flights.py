@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from flights import PIPELINES
 from flights.departures import FLIGHTS
 from flights.very_late import VERY_LATE
+
 from playhead import EmitEvent, PipelineRegistry, TaskContext
-from playhead.testing import run
+from playhead.testing import InvalidEvent, run
 
 MONTH = Path(__file__).parents[1] / "data" / "flights-2013-01.ndjson.gz"
 FLIGHT = {
@@ -107,7 +107,7 @@ def test_a_very_late_flight_is_put_into_a_band(arr_delay, band):
     ],
 )
 def test_data_of_another_shape_is_refused_with_a_pointer(changed, place):
-    with pytest.raises(Exception) as refused:
+    with pytest.raises(InvalidEvent) as refused:
         flown(**changed)
 
     assert [fault.pointer for fault in refused.value.faults] == [place]

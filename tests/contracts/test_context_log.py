@@ -1,0 +1,130 @@
+"""What every context log promises: gapless positions, exact text, reading by selection."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from application.ports.claims import Completion
+from application.ports.context_log import NewContext
+from application.subscription import Selection, of_pipeline
+from tests.factories import NewContextFactory, NewEventFactory
+from tests.stores import Store
+
+ORDERS = of_pipeline("orders", batch=1)
+
+
+def complete(store: Store, contexts: Iterable[NewContext]) -> None:
+    """Append contexts in one completion."""
+    store.claims.register([ORDERS])
+    store.events.append([NewEventFactory()])
+    claim = store.claims.take(ORDERS, owner="w")
+    assert claim is not None
+    assert store.claims.complete(claim, Completion(contexts=list(contexts)))
+
+
+def positions(store: Store, limit: int = 100, **selection) -> list[int]:
+    return [context.position for context in store.contexts.read(Selection(**selection), limit=limit)]
+
+
+def test_an_empty_log_has_head_zero_and_nothing_to_read(store: Store):
+    assert store.contexts.head() == 0
+    assert positions(store) == []
+    assert store.contexts.of_event(1) == store.contexts.ended(0, limit=9) == store.contexts.summary(0) == []
+    assert store.contexts.digests(0, after=0, limit=9) == []
+
+
+def test_contexts_of_one_and_of_several_completions_have_gapless_positions_in_order(store: Store):
+    complete(store, [NewContextFactory(event_position=position) for position in (5, 3, 4)])
+    complete(store, [])
+    complete(store, [NewContextFactory(event_position=position) for position in (1, 2)])
+    found = store.contexts.read(Selection(), limit=9)
+    assert [(context.position, context.event_position) for context in found] == [(1, 5), (2, 3), (3, 4), (4, 1), (5, 2)]
+    assert store.contexts.head() == 5
+
+
+def test_a_context_is_read_back_as_it_was_written(store: Store):
+    text = '{"a": 1.50, "b":"\\u0000 \\ud83d\\ude00 \U0001f600 \\\\u0000", "c":\n["é"]}'
+    written = NewContextFactory(
+        event_position=7,
+        pipeline="p",
+        generation=4,
+        status="dead",
+        context=text,
+        digest="d",
+        fingerprint="f",
+        emits=True,
+    )
+    complete(store, [written])
+    [found] = store.contexts.of_event(7)
+    assert {name: getattr(found, name) for name in NewContext.__slots__} == {
+        name: getattr(written, name) for name in NewContext.__slots__
+    }
+    assert found.position == 1
+    assert abs(found.recorded_at - datetime.now(UTC)) < timedelta(minutes=5)
+    assert found.recorded_at.utcoffset() == timedelta(0)
+
+
+def test_a_selection_narrows_what_is_read(store: Store):
+    contexts = [
+        NewContextFactory(event_position=1, generation=0),
+        NewContextFactory(event_position=1, generation=1, emits=True),
+        NewContextFactory(event_position=2, generation=0, status="failed"),
+        NewContextFactory(event_position=2, generation=0, emits=True),
+    ]
+    complete(store, contexts)
+    assert positions(store, where={"generation": 0}) == [1, 3, 4]
+    assert positions(store, where={"generation": 0, "status": "completed"}) == [1, 4]
+    assert positions(store, where={"emits": True}) == [2, 4]
+    assert positions(store, where={"emits": True, "generation": 0}) == [4]
+    assert positions(store, after=1, last=3) == [2, 3]
+    assert positions(store, after=1, limit=2) == [2, 3]
+    assert positions(store, positions=(2, 3, 9), where={"generation": 0}, limit=1) == [3]
+
+
+def test_the_contexts_of_an_event_are_all_of_its_attempts_in_order(store: Store):
+    statuses = ["failed", "failed", "completed", "discarded"]
+    complete(store, [NewContextFactory(event_position=1, status=status) for status in statuses])
+    complete(store, [NewContextFactory(event_position=2)])
+    complete(store, [NewContextFactory(event_position=1, generation=1, status="dead")])
+    found = store.contexts.of_event(1)
+    assert [(context.position, context.status) for context in found] == [
+        (1, "failed"), (2, "failed"), (3, "completed"), (4, "discarded"), (6, "dead"),
+    ]  # fmt: skip
+    assert store.contexts.of_event(3) == []
+
+
+def test_what_ended_is_told_of_live_contexts_alone(store: Store):
+    complete(store, [NewContextFactory(event_position=4, status="failed"), NewContextFactory(event_position=4)])
+    complete(
+        store, [NewContextFactory(event_position=4, generation=1), NewContextFactory(event_position=5, status="dead")]
+    )
+    assert store.contexts.ended(0, limit=9) == [(1, 4, "failed"), (2, 4, "completed"), (4, 5, "dead")]
+    assert store.contexts.ended(1, limit=1) == [(2, 4, "completed")]
+    assert store.contexts.ended(4, limit=9) == []
+
+
+def test_the_summary_counts_a_generation_by_pipeline_and_status(store: Store):
+    contexts = [
+        *(NewContextFactory(event_position=position, pipeline="b") for position in (1, 2)),
+        *(NewContextFactory(event_position=position, pipeline="a", status="failed") for position in (1, 1, 1)),
+        NewContextFactory(event_position=1, pipeline="a"),
+        NewContextFactory(event_position=1, pipeline="a", generation=2),
+    ]
+    complete(store, contexts)
+    assert store.contexts.summary(0) == [("a", "completed", 1), ("a", "failed", 3), ("b", "completed", 2)]
+    assert store.contexts.summary(2) == [("a", "completed", 1)]
+    assert store.contexts.summary(1) == []
+
+
+def test_digests_are_those_of_completed_contexts_by_event(store: Store):
+    contexts = [
+        NewContextFactory(event_position=3, digest="c"),
+        NewContextFactory(event_position=1, digest="b", pipeline="b"),
+        NewContextFactory(event_position=1, digest="a", pipeline="a"),
+        NewContextFactory(event_position=2, digest="x", status="dead"),
+        NewContextFactory(event_position=3, digest="d", generation=1),
+    ]
+    complete(store, contexts)
+    assert store.contexts.digests(0, after=0, limit=9) == [(1, "a", "a"), (1, "b", "b"), (3, "orders", "c")]
+    assert store.contexts.digests(0, after=1, limit=9) == [(3, "orders", "c")]
+    assert store.contexts.digests(0, after=0, limit=1) == [(1, "a", "a")]
+    assert store.contexts.digests(1, after=0, limit=9) == [(3, "orders", "d")]

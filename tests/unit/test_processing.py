@@ -1,0 +1,211 @@
+"""Processing: what one run of an event appends, and when the event goes back."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from pydantic import BaseModel
+
+from application.engine import Batch, Outcome
+from application.ports.claims import Claim
+from application.use_cases.processing import Processor
+from domain.context import TaskContext
+from domain.events import RecordedEvent
+from domain.pipeline import Pipeline, node
+from domain.registry import PipelineRegistry
+from playhead import EmitEvent, Retry, Schema, TransientError
+from tests.factories import RecordedEventFactory
+
+
+class Order(BaseModel):
+    number: int
+
+
+@node
+def double(context: TaskContext) -> int:
+    return context.data.number * 2
+
+
+@node
+def hiccup(context: TaskContext) -> int:
+    raise TransientError("the moon is in the way")
+
+
+@node
+def break_down(context: TaskContext) -> int:
+    return 1 // 0
+
+
+@node
+def leave(context: TaskContext) -> int:
+    raise SystemExit(3)
+
+
+@node
+def lone_surrogate(context: TaskContext) -> str:
+    return "\ud800"
+
+
+@node
+def not_a_number(context: TaskContext) -> dict[str, float]:
+    return {"deep": float("nan")}
+
+
+@node
+def ask(context: TaskContext) -> TaskContext:
+    return context.declare(EmitEvent(type="order.seen", data={"number": context.data.number}))
+
+
+@node
+def ask_wrongly(context: TaskContext) -> TaskContext:
+    return context.declare(EmitEvent(type="order.placed", data={"number": "many"}))
+
+
+def orders(*nodes, **options) -> Pipeline:
+    return Pipeline("orders", {"order.placed": Order}, nodes, **options)
+
+
+def run(
+    pipeline: Pipeline, *events: RecordedEvent, attempt: int = 0, deaths: int = 0, stop_after: int | None = None, **options
+) -> tuple[Sequence[Outcome], Batch]:
+    claim = Claim(id=1, subscription="orders", first=1, last=9, attempt=attempt, deaths=deaths, fence=1)
+    batch = Batch(claim=claim, rows=events or [RecordedEventFactory()], stopping=lambda: batch.done == stop_after)
+    return Processor(PipelineRegistry([pipeline]), **options).process(batch), batch
+
+
+def context_of(outcome: Outcome) -> dict:
+    return json.loads(outcome.context.context)
+
+
+def test_a_completed_run_is_appended_whole() -> None:
+    event = RecordedEventFactory(data='{"number":  21}')
+
+    [outcome], _ = run(orders(double), event)
+
+    context = TaskContext.from_json(outcome.context.context)
+    assert outcome.back is None
+    assert outcome.context.status == "completed"
+    assert context.event == event
+    assert context.outputs == {"double": 42}
+    assert [effect.kind for effect in context.effects] == ["index_document"]
+    assert context.digest == outcome.context.digest
+    assert list(context.run.seconds) == ["double", "elasticsearch_index"]
+    assert (context.run.attempt, context.run.generation, context.run.status) == (1, 0, "completed")
+
+
+def test_a_transient_error_is_an_attempt_that_failed_and_goes_back() -> None:
+    [outcome], _ = run(orders(double, hiccup))
+
+    assert outcome.back == "retry"
+    assert outcome.context.status == "failed"
+    run_data = context_of(outcome)["run"]
+    assert run_data["failure"]["node"] == "hiccup"
+    assert run_data["failure"]["type"] == "TransientError"
+    assert run_data["failure"]["message"] == "the moon is in the way"
+    assert "test_processing.py:" in run_data["failure"]["where"]
+    assert list(context_of(outcome)["outputs"]) == ["double"]
+
+
+def test_the_last_attempt_of_a_transient_error_is_dead() -> None:
+    [outcome], _ = run(orders(hiccup, retry=Retry(attempts=3)), attempt=2)
+
+    assert (outcome.back, outcome.context.status) == (None, "dead")
+    assert context_of(outcome)["run"]["attempt"] == 3
+
+
+@pytest.mark.parametrize("bad", [break_down, leave, lone_surrogate, not_a_number, ask_wrongly])
+def test_any_other_failure_is_dead_at_once_and_spares_its_neighbours(bad) -> None:
+    events = [RecordedEventFactory(), RecordedEventFactory(data='{"number": "x"}'), RecordedEventFactory()]
+
+    outcomes, _ = run(orders(bad), *events)
+
+    assert [(outcome.back, outcome.context.status) for outcome in outcomes] == [(None, "dead")] * 3
+    assert context_of(outcomes[1])["run"]["failure"]["type"] == "InvalidEvent"
+
+
+def test_an_event_whose_workers_died_three_times_is_dead_and_not_run() -> None:
+    [outcome], _ = run(orders(double), deaths=3)
+
+    assert outcome.context.status == "dead"
+    assert context_of(outcome)["run"]["failure"]["type"] == "WorkerDied"
+    assert context_of(outcome)["outputs"] == {}
+
+
+def test_data_of_a_newer_schema_is_handed_back() -> None:
+    [outcome], _ = run(orders(double), RecordedEventFactory(schema_version=2))
+
+    assert (outcome.back, outcome.context) == ("hand_back", None)
+
+
+def test_old_data_is_lifted_before_the_nodes_see_it() -> None:
+    schema = Schema(Order, version=2, upcasters={1: lambda data: {"number": data["n"]}})
+    pipeline = Pipeline("orders", {"order.placed": schema}, (double,))
+
+    [outcome], _ = run(pipeline, RecordedEventFactory(data='{"n": 4}', schema_version=1))
+
+    assert context_of(outcome)["outputs"] == {"double": 8}
+    assert context_of(outcome)["event"]["data"] == {"n": 4}
+
+
+def test_a_stopping_worker_hands_back_what_it_has_not_begun() -> None:
+    events = RecordedEventFactory.create_batch(4)
+
+    outcomes, _ = run(orders(double), *events, stop_after=2)
+
+    assert [outcome.back for outcome in outcomes] == [None, None, "hand_back", "hand_back"]
+    assert [outcome.position for outcome in outcomes] == [event.position for event in events]
+
+
+def test_progress_tells_step_and_share() -> None:
+    _, batch = run(orders(double), *RecordedEventFactory.create_batch(2))
+
+    assert batch.progress() == {"status": "processing", "current_step": "", "progress": 1.0}
+
+
+def test_a_follow_up_is_validated_in_the_run_that_asks_for_it() -> None:
+    [refused], _ = run(orders(ask))
+    [kept], _ = run(orders(ask), unknown_types="keep")
+
+    assert (refused.context.status, refused.context.emits) == ("dead", False)
+    assert context_of(refused)["run"]["failure"]["type"] == "UnknownType"
+    assert (kept.context.status, kept.context.emits) == ("completed", True)
+
+
+def test_a_chain_of_follow_ups_ends() -> None:
+    [last], _ = run(orders(ask), RecordedEventFactory(depth=15), unknown_types="keep")
+    [refused], _ = run(orders(ask), RecordedEventFactory(depth=16), unknown_types="keep")
+
+    assert last.context.status == "completed"
+    assert refused.context.status == "dead"
+    assert "loop" in context_of(refused)["run"]["failure"]["message"]
+
+
+def test_a_run_asks_for_at_most_a_thousand_events() -> None:
+    @node
+    def ask_often(context: TaskContext) -> TaskContext:
+        for number in range(1001):
+            context = context.declare(EmitEvent(type="order.seen", data={"number": number}))
+        return context
+
+    [outcome], _ = run(orders(ask_often), unknown_types="keep")
+
+    assert "1001" in context_of(outcome)["run"]["failure"]["message"]
+
+
+def test_an_event_runs_through_the_pipeline_it_was_routed_to_while_that_accepts_its_type() -> None:
+    old = Pipeline("old", {"order.sent": Order}, (double,))
+    new = Pipeline("new", {"order.placed": Order}, (double,))
+    claim = Claim(id=1, subscription="old", first=1, last=1, attempt=0, deaths=0, fence=1)
+    moved = RecordedEventFactory(type="order.placed", route="old")
+    batch = Batch(claim=claim, rows=[moved], stopping=lambda: False)
+
+    [outcome] = Processor(PipelineRegistry([old, new])).process(batch)
+
+    assert (outcome.context.status, outcome.context.pipeline) == ("completed", "new")
+
+
+def test_an_event_without_a_pipeline_is_dead_with_its_reason() -> None:
+    [outcome], _ = run(orders(double), RecordedEventFactory(type="order.gone"))
+
+    assert outcome.context.status == "dead"
+    assert context_of(outcome)["run"]["failure"]["type"] == "UnknownType"
