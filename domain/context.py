@@ -1,7 +1,6 @@
 """TaskContext: an event and what each node made of it; the whole of it is what a run appends."""
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,13 +8,13 @@ from json import JSONDecoder
 from random import Random
 from typing import Any, Self
 
-from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic_core import from_json, to_json
 
 from domain.effects import Effect, effect_from_members
 from domain.errors import PermanentError
 from domain.events import RecordedEvent, derived_id
 
-_SCALARS = frozenset({str, int, bool, type(None)})
+_SCALARS = frozenset({bool, type(None)})
 _DATA = ',"data":'
 
 
@@ -152,22 +151,9 @@ def whole_json(result_json: str, run: Run | None) -> str:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if type(value) in _SCALARS:
+    if type(value) in _SCALARS or (type(value) is str and value.isascii()):
         return value
     try:
-        plain = to_jsonable_python(value)
-    except ValueError as error:
-        raise PermanentError(f"What node {name!r} made has no JSON form: {error}") from error
-    if not _is_finite(plain):
-        raise PermanentError(f"What node {name!r} made holds NaN or an infinity, which JSON cannot say.")
-    return plain
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_finite, value))
-    return True
+        return from_json(to_json(value), allow_inf_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise PermanentError(f"What node {name!r} made has no JSON form (NaN and infinities have none): {error}") from error

@@ -22,8 +22,8 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
 }
 # Words are split before they come here; who asks the server directly has plain text split.
 _WORDS = {"type": "text", "analyzer": "whitespace", "search_analyzer": "standard"}
-_ATTEMPTS = 5
-"""How often other processes may get in the way."""
+_ATTEMPTS = 20
+"""How often other processes may get in the way; each time, one of them is done."""
 
 
 def fields_behind(client: Elasticsearch, alias: str) -> dict[str, FieldType]:
@@ -63,8 +63,12 @@ def replace(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType]) 
         names = _numbered(client, alias)
         aliased = not client.indices.exists_alias(name=alias)
         made = _make(client, alias, names, fields, aliased=aliased)
-        if made and (aliased or _swap(client, alias, names, made)):
-            return
+        if made is None:
+            continue
+        if not aliased and not _swap(client, alias, made):
+            # Another process began after us and was faster; its index is as empty as ours.
+            make_or_extend(client, alias, fields)
+        return
     raise _others_at_it(alias)
 
 
@@ -116,15 +120,20 @@ def _make(
     return made
 
 
-def _swap(client: Elasticsearch, alias: str, old: Sequence[str], new: str) -> bool:
-    """Lead the alias to the new index and delete the old ones in one step; False when one of them is gone."""
-    deleted = [{"remove_index": {"index": name}} for name in old]
-    try:
-        client.indices.update_aliases(actions=[{"add": {"index": new, "alias": alias}}, *deleted])
-    except NotFoundError:
-        client.indices.delete(index=new, ignore_unavailable=True)
-        return False
-    return True
+def _swap(client: Elasticsearch, alias: str, made: str) -> bool:
+    """Lead the alias to this index and delete the ones before in one step; False when a later one is there."""
+    for _ in range(_ATTEMPTS):
+        names = _numbered(client, alias)
+        if made not in names or max(client.indices.get_alias(name=alias)) > made:
+            client.indices.delete(index=made, ignore_unavailable=True)
+            return False
+        deleted = [{"remove_index": {"index": name}} for name in names if name < made]
+        try:
+            client.indices.update_aliases(actions=[{"add": {"index": made, "alias": alias}}, *deleted])
+        except NotFoundError:
+            continue
+        return True
+    raise _others_at_it(alias)
 
 
 def _properties(fields: Mapping[str, FieldType]) -> dict[str, Any]:

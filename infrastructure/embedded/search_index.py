@@ -3,6 +3,7 @@
 # ruff: noqa: S608  # the columns that are written into the SQL are numbered by this file
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -122,7 +123,7 @@ class Fts5SearchIndex:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
             # A reader must not wait for a writer, unless there is nothing to read.
             if not search_tables.has_tables(connection):
@@ -133,6 +134,19 @@ class Fts5SearchIndex:
             connection.close()
             raise
         return connection
+
+    def _use_write_ahead_log(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                # SQLite does not wait here for another process that makes the file at this moment.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
 
 def _run(connection: sqlite3.Connection, sql: Sql) -> list[tuple[Any, ...]]:

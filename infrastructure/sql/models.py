@@ -44,7 +44,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 def utc_text(value: datetime) -> str:
     """A time as SQLite keeps it: always microseconds, always UTC, so that text sorts as time does."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 Uuid = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")

@@ -48,6 +48,6 @@ def within(
     else:
         begin = bisect_right(selection.positions, after)
         end = len(selection.positions) if last is None else bisect_left(selection.positions, last + 1)
-        chosen = selection.positions[begin : end if limit is None else min(end, begin + limit)]
+        chosen = selection.positions[begin:end]
         statement = statement.where(position.in_(chosen) if chosen else false())
     return statement.order_by(position).limit(limit)

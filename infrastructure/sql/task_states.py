@@ -55,7 +55,9 @@ def _page(
     if wanted.type is not None:
         statement = statement.where(event.type == wanted.type)
     if wanted.subject is not None:
-        statement = statement.where(event.subject == wanted.subject, event.subject != "")
+        statement = statement.where(event.subject == wanted.subject)
+        if wanted.subject:
+            statement = statement.where(event.subject != "")  # said again for the index, which holds just these
     if wanted.since is not None:
         statement = statement.where(event.time >= wanted.since)
     if wanted.until is not None:
@@ -94,7 +96,7 @@ def _candidates(connection: Connection, status: TaskStatus | None) -> Iterable[t
         # One select a subscription, with its cursor as a plain number: each is a range of the index on routes.
         for name, cursor in connection.execute(
             select(SubscriptionRow.name, SubscriptionRow.cursor).where(SubscriptionRow.log == "events")
-        ).tuples():
+        ):
             waits = and_(event.route == name, event.position > cursor, ~event.direct)
             yield event, select(event.position).where(waits)
     elif status == "unrouted":
@@ -160,7 +162,7 @@ def _last_contexts(connection: Connection, positions: list[int]) -> dict[int, tu
     )
     both = union_all(rows.where(ContextRow.status == "completed"), rows.where(ContextRow.status != "completed"))
     found: dict[int, tuple[str, int]] = {}
-    for event_position, status, position in sorted(connection.execute(both).tuples(), key=lambda row: row[2]):
+    for event_position, status, position in sorted(connection.execute(both), key=lambda row: row[2]):
         if found.get(event_position, ("",))[0] != "completed":
             found[event_position] = status, position
     return found

@@ -89,7 +89,8 @@ BEGIN
         CONTINUE WHEN verdicts[found_row.ordinal] IS NOT NULL;
         -- The last event of the subject: in this batch, among those before it that are taken; else in the log.
         SELECT max(b.ordinal) INTO version FROM unnest(batch) b
-        WHERE b.subject = found_row.subject AND b.ordinal < found_row.ordinal AND verdicts[b.ordinal] IS NULL;
+        WHERE b.subject = found_row.subject AND b.subject <> '' AND b.ordinal < found_row.ordinal
+          AND verdicts[b.ordinal] IS NULL;
         IF version IS NOT NULL THEN
             SELECT head + count(*) INTO version FROM unnest(batch) b
             WHERE b.ordinal <= version AND verdicts[b.ordinal] IS NULL;

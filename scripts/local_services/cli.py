@@ -106,7 +106,7 @@ def _run(services: Sequence[Service], arguments: argparse.Namespace) -> int:
         return _run_command(arguments.command, outcomes)
     finally:
         _stop_what_was_begun(outcomes)
-        for outcome in missing:
+        for outcome in [] if interrupted.is_set() else missing:
             ran = "the command was not run" if arguments.require else "its tests were skipped"
             say(f"without {outcome.service.name} ({ran}): {outcome.problem}")
 

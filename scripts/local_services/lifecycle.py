@@ -155,6 +155,7 @@ def _start(service: Service, *, may_install: bool) -> Outcome:
         service.fetch()
     record = _fresh_or_former(service)
     directory = Path(record.directory)
+    state.save(service.name, record)
     try:
         for process in service.launch(directory, record.ports):
             record.processes.append(process)

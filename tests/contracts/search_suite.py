@@ -21,6 +21,7 @@ FIELDS: dict[str, FieldType] = {
     "carrier": "keyword",
     "status": "keyword",
     "remark": "keyword",
+    "gate": "keyword",
     "tags": "keyword",
     "stops": "long",
     "arr_delay": "double",
@@ -101,7 +102,9 @@ LIBRARY = [
     document(4, carrier="ua", status="cancelled", remark="Rain over 3.14 miles", tags=[], cargo=None),
     document(5, carrier="B6", status="on_time", arr_delay=0.0, stops=1, departed="2013-01-05T23:59:59.999Z"),
     document(6, carrier="B6", status="diverted", departed="2013-01-06", remark="Größe 東京 on_time snowfall"),
-    document(7, subject="a:b (c)", departed="2013-01-07T01:00:00.123456+02:00", remark='said "no" 50% *off*'),
+    document(
+        7, subject="a:b (c)", departed="2013-01-07T01:00:00.123456+02:00", remark='said "no" 50% *off*', gate="[B]"
+    ),
     document(8, type="flight.very_late", time="1969-12-31T23:59:59Z", arr_delay=200.0, tags=["day", "day", "night"]),
 ]
 

@@ -87,6 +87,8 @@ QUESTIONS = {
     "remark:*\\**": {7},
     "remark:*50%*": {7},
     'remark:"*"': set(),
+    "gate:\\[*": {7},
+    "gate:*\\]": {7},
     'subject:"a:b (c)"': {7},
     "subject:a\\:b\\ \\(c\\)": {7},
     "type:flight.very_late": {8},
