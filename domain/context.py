@@ -156,4 +156,6 @@ def _plain(name: str, value: Any) -> Any:
     try:
         return from_json(to_json(value), allow_inf_nan=False)
     except (ValueError, RecursionError) as error:
-        raise PermanentError(f"What node {name!r} made has no JSON form (NaN and infinities have none): {error}") from error
+        raise PermanentError(
+            f"What node {name!r} made has no JSON form (NaN and infinities have none): {error}"
+        ) from error

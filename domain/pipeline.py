@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import BaseModel
@@ -213,7 +213,11 @@ def _identity(value: Any) -> Any:
         return {str(key): _identity(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         return [_identity(inner) for inner in value]
-    if callable(value):
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, partial):
+        return [_identity(value.func), _identity(value.args), _identity(value.keywords)]
+    if callable(value) or repr(value) == object.__repr__(value):
         return _source(value)
     return repr(value)
 
@@ -224,4 +228,5 @@ def _source(thing: Any) -> str:
         return inspect.getsource(thing if inspect.isroutine(thing) or isinstance(thing, type) else type(thing))
     except (OSError, TypeError):
         code = getattr(thing, "__code__", None)
-        return repr((code.co_code, code.co_consts, code.co_names)) if code else type(thing).__qualname__
+        named = getattr(thing, "__qualname__", type(thing).__qualname__)
+        return repr((code.co_code, code.co_consts, code.co_names)) if code else named

@@ -11,14 +11,18 @@ from functools import partial
 
 from dependency_injector import containers, providers
 
+from application.appender import Appender
 from application.document_fields import union_of
 from application.engine import Engine, Handler, Work
+from application.follower import Follower
 from application.heart import Heart
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.replays import Replay
 from application.ports.search_index import SearchIndex
 from application.subscription import Selection, Subscription, of_pipeline
 from application.sweep import Sweeper
+from application.use_cases.backlogs import FOLLOW_UPS
+from application.use_cases.biography import biography_of
 from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from application.use_cases.replay import subscription_of
@@ -26,13 +30,15 @@ from application.use_cases.results import INDEX, Indexer
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END, Retry
 from infrastructure import plugins
+from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
+from infrastructure.ids import new_id
 from infrastructure.journal import LogJournal
+from infrastructure.metrics import Metrics
 from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
 from infrastructure.sql.store import SqlStore
 
-FOLLOW_UPS = "follow-ups"
 SERVICE_OWNER = "service"
 """Owners of an embedded service's leases begin with this: a successor ends them at once."""
 UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
@@ -179,6 +185,15 @@ class Container(containers.DeclarativeContainer):
         owner=providers.Callable(owner_name, SERVICE_OWNER),
         heart=heart,
     )
+    fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
+    biography = providers.Callable(
+        biography_of, events=events, contexts=contexts, states=states, claims=claims, registry=registry
+    )
+    appender = providers.Singleton(Appender, events, dispatcher)
+    follower = providers.Singleton(Follower, contexts)
+    new_id = providers.Callable(new_id)
+    checks = providers.Singleton(Checks, settings, store, search_index, registry)
+    metrics = providers.Singleton(Metrics, journal, claims, events, registry)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart
     )

@@ -27,9 +27,17 @@ class LogJournal(Journal):
         self._seconds = Histogram(
             "playhead_claim_seconds", "How long a claim was worked.", ["subscription"], registry=self.metrics
         )
+        self._requests = Histogram(
+            "playhead_http_request_seconds", "How long HTTP requests took.", ["method", "route", "status"],
+            registry=self.metrics,
+        )  # fmt: skip
         self._rejected = Counter(
             "playhead_documents_rejected_total", "Documents that the index refused.", registry=self.metrics
         )
+
+    def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered; `route` is its template."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
 
     def claim_ended(self, ended: ClaimEnded) -> None:
         tally = Tally((context.pipeline, context.status) for context in ended.contexts)

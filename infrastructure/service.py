@@ -1,8 +1,8 @@
 """Service: starts and stops what a process needs, in order, whichever adapters the settings chose."""
 
 import fcntl
-import time
 import gc
+import time
 from typing import Any
 
 from domain.errors import Misconfigured
@@ -53,8 +53,10 @@ class Service:
         self._engine_runs = True
 
     def stop(self) -> None:
-        """Hand back what has not run, and close everything."""
+        """Take no more events, hand back what has not run, and close everything."""
         container = self._container
+        container.appender().stop()
+        container.follower().stop()
         if self._engine_runs:
             container.engine_threads().stop()
         container.store().close()

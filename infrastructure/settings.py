@@ -1,9 +1,11 @@
 """Settings: the only reader of the environment. A wrong value stops the start, with its name."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -139,3 +141,11 @@ def load(**flags: Any) -> Settings:
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise Misconfigured("; ".join(lines)) from None
+
+
+def origin_of(name: str, environment: Mapping[str, str]) -> str:
+    """Where the value of a setting, by its environment name, comes from: environment, .env or default."""
+    if any(key.upper() == name for key in environment):
+        return "environment"
+    written = dotenv_values(str(Settings.model_config["env_file"]))
+    return ".env" if any(key.upper() == name for key in written) else "default"

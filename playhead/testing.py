@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from domain.context import TaskContext
 from domain.errors import InvalidEvent
-from domain.events import NewEvent, RecordedEvent, derived_id
+from domain.events import RecordedEvent, derived_id, lane_of
 from domain.pipeline import NodeFailed, Pipeline
 
 __all__ = ["EPOCH", "InvalidEvent", "NodeFailed", "recorded", "run"]
@@ -42,7 +42,7 @@ def recorded(
         time=time or recorded_at,
         recorded_at=recorded_at,
         route=None,
-        lane=NewEvent(id=event_id, type=type, data=text, subject=subject).lane,
+        lane=lane_of(subject),
         data=text,
         schema_version=schema_version,
     )

@@ -87,12 +87,21 @@ def postgres_database(server_url: str, *, template: str = "template1") -> Iterat
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         _execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        yield url.set(database=name).render_as_string(hide_password=False)
+        try:
+            yield url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            # Not WITH (FORCE), which only a superuser may do while an autovacuum worker is at work there.
+            _execute(admin, _END_OWN_CONNECTIONS, name=name)
+            _execute(admin, f'DROP DATABASE "{name}"')
     finally:
-        _execute(admin, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         admin.dispose()
 
 
-def _execute(engine: Engine, statement: str) -> None:
+_END_OWN_CONNECTIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND usename = current_user
+"""
+
+
+def _execute(engine: Engine, statement: str, **parameters: str) -> None:
     with engine.connect() as connection:
-        connection.execute(text(statement))
+        connection.execute(text(statement), parameters)

@@ -1,9 +1,7 @@
 """Follow-up events: validated in the run that asks for them, appended by the `follow-ups` subscription."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from pydantic_core import to_json
 
@@ -11,13 +9,13 @@ from application.engine import Batch, Outcome
 from application.ports.context_log import RecordedContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import MAX_APPEND, EventLog
+from application.use_cases.events import UnknownTypes, route
 from domain.context import TaskContext
 from domain.effects import EmitEvent
-from domain.errors import PermanentError, UnknownType
+from domain.errors import PermanentError
 from domain.events import MAX_DEPTH, NewEvent, RecordedEvent, derived_id, envelope_faults, parse_time, refuse
 from domain.registry import PipelineRegistry
 
-UnknownTypes = Literal["refuse", "keep"]
 MAX_FOLLOW_UPS = 1000
 """Follow-up events that one run may ask for."""
 
@@ -49,24 +47,6 @@ def follow_ups_of(
         refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
         events.append(route(new, registry=registry, unknown_types=unknown_types))
     return events
-
-
-def route(new: NewEvent, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> NewEvent:
-    """The event with the pipeline that its type has, its data validated by the type's schema.
-
-    Raises:
-        UnknownType: no pipeline accepts the type, and unknown types are refused (else it stays unrouted).
-        InvalidEvent: the data does not fit.
-    """
-    try:
-        pipeline = registry.pipeline_for(new.type)
-    except UnknownType:
-        if unknown_types == "refuse":
-            raise
-        return new
-    schema = pipeline.schemas[new.type]
-    schema.read(new.data, schema.version)
-    return replace(new, route=pipeline.name, schema_version=schema.version)
 
 
 def _unrouted(cause: RecordedEvent, effect: EmitEvent, *, event_id: str, source: str) -> NewEvent:
@@ -108,6 +88,6 @@ def append_follow_ups(
     for begin in range(0, len(asked), MAX_APPEND):
         chunk = asked[begin : begin + MAX_APPEND]
         events.append(chunk)
-        for route, event_id in {event.route: event.id for event in chunk if event.route}.items():
-            dispatcher.ring(route, event_id=event_id)
+        for name, event_id in {event.route: event.id for event in chunk if event.route}.items():
+            dispatcher.ring(name, event_id=event_id)
     return [Outcome(position=row.position) for row in rows]

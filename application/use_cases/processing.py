@@ -4,18 +4,24 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from application.engine import Batch, Outcome
 from application.ports.claims import MAX_DEATHS, Claim
 from application.ports.context_log import ContextStatus, NewContext
-from application.use_cases.follow_ups import UnknownTypes, follow_ups_of
+from application.use_cases.events import UnknownTypes
+from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
-from domain.errors import NewerSchema, TransientError, WorkerDied
-from domain.events import RecordedEvent
+from domain.envelopes import plain
+from domain.errors import InvalidEvent, NewerSchema, TransientError, WorkerDied
+from domain.events import RecordedEvent, derived_id, lane_of
 from domain.nodes import ElasticsearchIndexNode
 from domain.pipeline import NodeFailed, Pipeline
 from domain.registry import PipelineRegistry
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NIL_UUID7 = "00000000-0000-7000-8000-000000000000"
 
 
 class Processor:
@@ -119,6 +125,36 @@ class Processor:
                 registry=self._registry,
                 unknown_types=self._unknown_types,
             )
+
+
+def try_out(pipeline: Pipeline, text: str, *, position: int) -> TaskContext:
+    """Run a pipeline over an event in the plain form, as if it had been recorded at its own time. Nothing is stored.
+
+    Raises:
+        MalformedJson, InvalidEvent: the text is not an event of a type that the pipeline accepts.
+        NodeFailed: a node raised.
+    """
+    submission = plain(text)
+    if submission.type not in pipeline.accepts:
+        raise InvalidEvent(
+            f"Pipeline {pipeline.name!r} accepts {', '.join(pipeline.accepts)}, not {submission.type!r}."
+        )
+    time_ = submission.time or EPOCH
+    event = RecordedEvent(
+        position=position,
+        id=derived_id(_NIL_UUID7, submission.type, position, submission.data),
+        type=submission.type,
+        source=submission.source,
+        subject=submission.subject,
+        time=time_,
+        recorded_at=time_,
+        route=pipeline.name,
+        lane=lane_of(submission.subject),
+        data=submission.data,
+        schema_version=pipeline.schemas[submission.type].version,
+        attributes=submission.attributes,
+    )
+    return pipeline.run(event)
 
 
 class _Timer:

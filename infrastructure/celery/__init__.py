@@ -1,0 +1,1 @@
+"""Celery as the doorbell: what it carries says "look", and nothing else."""

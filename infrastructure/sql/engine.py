@@ -161,8 +161,13 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        # WAL with FULL: a commit has reached the disk when it returns.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32000", "temp_store=MEMORY"):
+        # WAL with FULL: a commit has reached the disk when it returns. Switching to WAL does not wait for others,
+        # so it is done once, behind the writers' lock. Recursive triggers: REPLACE deletes, and is refused as well.
+        if path and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            with open_lock(path, "writer") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                connection.execute("PRAGMA journal_mode=WAL").close()
+        for pragma in ("synchronous=FULL", "recursive_triggers=ON", "cache_size=-32000", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")

@@ -1,0 +1,1 @@
+"""The worker: `app` is what `celery -A interfaces.worker.app worker` loads."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,9 @@ from local_services.state import PROJECT
 
 SOURCES = PROJECT / "scripts" / "elasticsearch"
 VERSION = "8.17.0"
+
+# In full, so that a machine without the network is told of that, and not of an unknown plugin.
+COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 DESCRIPTOR = f"""\
 name=transport-netty4
@@ -105,7 +109,7 @@ def _home() -> Path:
 
 
 def _download(jars: Path) -> None:
-    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(SOURCES / "pom.xml"), "dependency:copy-dependencies"]
+    command = ["mvn", "-q", "-B", "-f", str(SOURCES / "pom.xml"), COPY_DEPENDENCIES]
     _run([*command, f"-DoutputDirectory={jars}", "-DincludeScope=runtime"], "maven could not get its jars")
 
 
@@ -122,4 +126,5 @@ def _assemble(home: Path) -> None:
 def _run(command: list[str], problem: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        raise ServiceError(f"{problem}: {(done.stdout + done.stderr).strip()[:600]}")
+        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)  # maven colours even what nobody sees
+        raise ServiceError(f"{problem}: {said.strip()[:600]}")

@@ -33,6 +33,7 @@ class RabbitMQ(Service):
             "HOME": str(directory),  # the node's cookie goes there
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": mapper_port,
+            "ERL_FLAGS": "-start_epmd false",
             "RABBITMQ_CONF_ENV_FILE": str(directory / "none"),
             "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq"),
             "RABBITMQ_DIST_PORT": node_port,
@@ -44,7 +45,7 @@ class RabbitMQ(Service):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RUNNING_UNDER_SYSTEMD": "true",  # makes the script become the server instead of its parent
         }
-        # A node that meets no port mapper starts one that outlives it; ours is there first, and ends with it.
+        # A node would start a port mapper that outlives it (hence the flag above); ours ends with it.
         mapper = spawn(["epmd"], log=log, user=user, environment=environment)
         yield mapper
         wait_for_answer(lambda: not is_free(ports[1]), mapper, 10, log)

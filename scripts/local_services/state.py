@@ -28,8 +28,8 @@ class Record:
     compose: bool = False
 
     def is_alive(self) -> bool:
-        """Whether all of its processes run. Containers are asked for by their answer alone."""
-        return self.compose or (bool(self.processes) and all(process.is_alive() for process in self.processes))
+        """Whether the server, the last of its processes, runs. Containers are asked for by their answer alone."""
+        return self.compose or (bool(self.processes) and self.processes[-1].is_alive())
 
 
 def load(name: str) -> Record | None:

@@ -8,7 +8,7 @@ import pytest
 
 from application.ports.claims import Claim, Completion, Requeue
 from application.subscription import Selection, Subscription, of_pipeline
-from tests.factories import EPOCH, NewContextFactory, NewEventFactory
+from tests.factories import EPOCH, NewEventFactory
 from tests.stores import Store
 
 ORDERS = of_pipeline("orders", batch=3)
@@ -86,6 +86,16 @@ def test_the_cursor_passes_over_what_is_not_selected_and_never_moves_back(store:
     assert take(store) == (6, 6)
     assert take(store) is None
     assert store.claims.backlog(["orders"])["orders"].cursor == 6
+
+
+def test_a_cursor_that_is_ahead_of_the_log_waits_there(store: Store):
+    late = Subscription(name="late", log="events", selection=Selection(after=3))
+    store.claims.register([late])
+    fill(store, "oo")
+    assert take(store, late) is None
+    assert store.claims.backlog(["late"])["late"].cursor == 3
+    fill(store, "oo")
+    assert take_all(store, late) == [(4, 4)]
 
 
 def test_a_claim_says_whether_it_leaves_work_behind(store: Store):
@@ -200,20 +210,6 @@ def test_a_list_of_positions_longer_than_many_batches_is_worked_through(store: S
     assert take_all(store, even) == [(2, 10), (12, 20), (22, 24)]
 
 
-def test_a_subscription_may_follow_the_contexts(store: Store):
-    follow_ups = Subscription(
-        name="follow-ups", log="task_contexts", selection=Selection(where={"emits": True}), batch=2
-    )
-    store.claims.register([follow_ups])
-    fill(store, "ooo")
-    claim = store.claims.take(ORDERS, owner="w")
-    assert claim is not None
-    contexts = [NewContextFactory(event_position=position, emits=position != 2) for position in (1, 2, 3)]
-    assert take(store, follow_ups) is None
-    assert store.claims.complete(claim, Completion(contexts=contexts))
-    assert take_all(store, follow_ups) == [(1, 3)]
-
-
 def test_a_rewound_subscription_begins_anew_without_its_old_claims(store: Store):
     fill(store, "ooood")
     requeue(store, (2, 2))
@@ -227,18 +223,6 @@ def test_a_rewound_subscription_begins_anew_without_its_old_claims(store: Store)
     assert not store.claims.complete(held, Completion())
     assert store.claims.backlog(["orders"])["orders"].claims == 0
     assert take_all(store, ORDERS) == [(1, 3), (4, 4)]
-
-
-def test_ids_of_claims_are_never_used_again(store: Store):
-    fill(store, "ooo")
-    one = replace(ORDERS, batch=1)
-    ids = []
-    for _ in range(3):
-        claim = store.claims.take(one, owner="w")
-        assert claim is not None
-        ids.append(claim.id)
-        assert store.claims.complete(claim, Completion())
-    assert ids == sorted(set(ids))
 
 
 def test_takers_at_once_never_hold_the_same_row(store: Store):

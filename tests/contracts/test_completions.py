@@ -3,7 +3,7 @@
 import pytest
 
 from application.ports.claims import Claim, Completion, Requeue
-from application.subscription import of_pipeline
+from application.subscription import Selection, Subscription, of_pipeline
 from domain.errors import CompletionRefused
 from tests.factories import NewContextFactory, NewEventFactory
 from tests.stores import Store
@@ -150,3 +150,27 @@ def test_two_claims_that_would_begin_at_one_row_are_refused_and_nothing_happens(
         store.claims.complete(claim, Completion(contexts=[NewContextFactory()], requeues=requeues))
     assert store.contexts.head() == 0
     assert store.claims.complete(claim, Completion(requeues=requeues[:1]))
+
+
+def test_ids_of_claims_are_never_used_again(store: Store):
+    fill(store, 9)
+    ids = []
+    for _ in range(3):
+        claim = take(store)
+        ids.append(claim.id)
+        assert store.claims.complete(claim, Completion())
+    assert ids == sorted(set(ids))
+
+
+def test_a_subscription_may_follow_the_contexts(store: Store):
+    emitting = Selection(where={"emits": True})
+    follow_ups = Subscription(name="follow-ups", log="task_contexts", selection=emitting, batch=2)
+    store.claims.register([follow_ups])
+    fill(store, 3)
+    contexts = [NewContextFactory(event_position=position, emits=position != 2) for position in (1, 2, 3)]
+    assert store.claims.take(follow_ups, owner="f") is None
+    assert store.claims.complete(take(store), Completion(contexts=contexts))
+    claim = store.claims.take(follow_ups, owner="f")
+    assert claim is not None
+    assert (claim.first, claim.last) == (1, 3)
+    assert store.claims.take(follow_ups, owner="f") is None

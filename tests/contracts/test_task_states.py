@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-import pytest
-
 from application.ports.claims import Claim, Completion, Requeue
 from application.ports.context_log import NewContext
 from application.ports.task_states import EventFilter, TaskState, TaskStatus
@@ -169,49 +167,20 @@ def test_a_range_claim_stands_for_every_event_of_its_route_in_it_but_direct_ones
         state(store, event)
 
 
+def test_a_direct_event_that_ended_does_not_run_with_the_range_around_it(store: Store):
+    append(store)
+    direct = append(store, not_before=EPOCH)
+    append(store)
+    assert store.claims.take(replace(ORDERS, batch=2), owner="w", due_first=False) is not None
+    complete(store, NewContextFactory(event_position=2, status="dead"))
+    assert state(store, direct).status == "failed"
+
+
 def test_states_come_in_the_order_asked_for(store: Store):
     events = [append(store), append(store, route=None), append(store)]
     complete(store, NewContextFactory(event_position=1))
     assert [found.status for found in store.states.of(events[::-1])] == ["queued", "unrouted", "succeeded"]
     assert store.states.of([]) == []
-
-
-def test_events_are_found_by_each_filter_and_by_all_together(store: Store):
-    for number in range(8):
-        append(store, type="ab"[number % 2], subject=f"s{number % 4}", time=EPOCH + timedelta(hours=number))
-
-    def found(**wanted) -> list[int]:
-        return [event.position for event in store.states.find(EventFilter(**wanted), limit=99)]
-
-    assert found() == [8, 7, 6, 5, 4, 3, 2, 1]
-    assert found(type="a") == [7, 5, 3, 1]
-    assert found(subject="s3") == [8, 4]
-    assert found(since=EPOCH + timedelta(hours=5)) == [8, 7, 6]
-    assert found(until=EPOCH + timedelta(hours=2)) == [2, 1]
-    assert found(status="queued") == found()
-    assert found(type="a", subject="s0", since=EPOCH, until=EPOCH + timedelta(hours=3), status="queued") == [1]
-    assert found(type="a", subject="s1") == found(type="c") == found(status="running") == []
-
-
-def test_the_subject_that_is_asked_for_may_be_the_empty_one(store: Store):
-    event = append(store, subject="")
-    append(store)
-    assert store.states.find(EventFilter(subject=""), limit=9) == [event]
-
-
-@pytest.mark.parametrize("status", [None, "queued", "succeeded", "failed"])
-def test_pages_go_backward_from_a_position_and_forward_after_one(store: Store, status: TaskStatus | None):
-    endings = {"succeeded": "completed", "failed": "dead"}
-    for position in range(1, 8):
-        append(store)
-        if status in endings:
-            complete(store, NewContextFactory(event_position=position, status=endings[status]))
-
-    def page(limit: int = 3, **bounds: int) -> list[int]:
-        return [event.position for event in store.states.find(EventFilter(status=status), limit=limit, **bounds)]
-
-    assert [page(), page(before=5), page(before=2), page(before=1)] == [[7, 6, 5], [4, 3, 2], [1], []]
-    assert [page(after=0), page(after=3), page(after=6), page(after=7)] == [[1, 2, 3], [4, 5, 6], [7], []]
 
 
 def test_every_event_is_found_by_its_status_whatever_happened_before(store: Store):

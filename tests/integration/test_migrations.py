@@ -1,5 +1,6 @@
 """The migrations make what the models say, on both databases, and undo it."""
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
@@ -8,7 +9,6 @@ from domain.errors import Misconfigured
 from infrastructure.sql import schema
 from infrastructure.sql.models import Model
 from infrastructure.sql.store import SqlStore
-import pytest
 
 
 def test_upgraded_database_has_exactly_the_tables_and_indexes_of_the_models(sql_store: SqlStore) -> None:

@@ -30,7 +30,7 @@ TRAPS = [
     "7" * 400,
     "[" * 64 + "]" * 64,
 ]
-TRAP_TEXT = 'a",\"data\":{"x":1},\\",\\\"data\\\":'
+TRAP_TEXT = 'a","data":{"x":1},\\",\\"data\\":'
 RUN = Run(
     pipeline="orders",
     generation=3,
@@ -62,7 +62,7 @@ def test_a_context_is_read_back_without_loss(data, run):
         attributes={"a": TRAP_TEXT, "b": '{"data":1}', "n": -1, "flag": True, "dataschema": ',"data":null'},
     )
     context = context.at("first").with_output("first", {"data": [TRAP_TEXT, {"data": 1.5}], "x": None})
-    context = context.declare(EmitEvent(type="t", data={"a": TRAP_TEXT, "data": {"data": 1}}, subject=",\"data\":"))
+    context = context.declare(EmitEvent(type="t", data={"a": TRAP_TEXT, "data": {"data": 1}}, subject=',"data":'))
     context = context.declare(IndexDocument(document={"data": TRAP_TEXT, "n": 10**30}))
     context = replace(context, run=run, node="")
 
@@ -139,8 +139,8 @@ def test_ids_and_randomness_are_the_same_in_every_replay():
 
     assert drawn() == drawn()
     # Written down once: another version of Python, or another machine, must give the same.
-    assert context_of().at("n").id() == "0196f3a2-5b7c-7000-8000-000000000000"
-    assert context_of().at("n").random().random() == 0.5
+    assert context_of().at("n").id() == "0196f3a2-5b7c-77cd-a44b-0ec294343a7a"
+    assert context_of().at("n").random().random() == 0.45524255349245846
 
 
 def test_ids_and_randomness_differ_by_event_node_and_ordinal():

@@ -185,7 +185,7 @@ def test_faults_refuse_an_event_and_no_faults_do_not():
     faults = [Fault("/type", "name", "Too long."), Fault("", "key", "Too short.")]
 
     refuse([])
-    with pytest.raises(InvalidEvent, match="/type: Too long.; event: Too short.") as raised:
+    with pytest.raises(InvalidEvent, match=r"/type: Too long\.; event: Too short\.") as raised:
         refuse(faults)
 
     assert raised.value.faults == tuple(faults)

@@ -66,7 +66,12 @@ def orders(*nodes, **options) -> Pipeline:
 
 
 def run(
-    pipeline: Pipeline, *events: RecordedEvent, attempt: int = 0, deaths: int = 0, stop_after: int | None = None, **options
+    pipeline: Pipeline,
+    *events: RecordedEvent,
+    attempt: int = 0,
+    deaths: int = 0,
+    stop_after: int | None = None,
+    **options,
 ) -> tuple[Sequence[Outcome], Batch]:
     claim = Claim(id=1, subscription="orders", first=1, last=9, attempt=attempt, deaths=deaths, fence=1)
     batch = Batch(claim=claim, rows=events or [RecordedEventFactory()], stopping=lambda: batch.done == stop_after)

@@ -67,5 +67,5 @@ def test_two_pipelines_of_one_name_are_refused():
 
 
 def test_two_pipelines_of_one_type_are_refused_with_both_names():
-    with pytest.raises(InvalidPipeline, match="'orders' and 'returns' accept 'order.cancelled'"):
+    with pytest.raises(InvalidPipeline, match=r"'orders' and 'returns' accept 'order\.cancelled'"):
         PipelineRegistry([ORDERS, accepting("returns", "order.cancelled")])

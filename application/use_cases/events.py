@@ -1,0 +1,99 @@
+"""Events in: a submission is validated and routed; what the log made of it is read back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from application.ports.context_log import ContextLog, RecordedContext
+from application.ports.event_log import EventLog
+from application.ports.task_states import EventFilter, TaskState, TaskStates
+from domain.envelopes import Submission
+from domain.errors import NotFound, UnknownType
+from domain.events import NewEvent, RecordedEvent
+from domain.registry import PipelineRegistry
+
+UnknownTypes = Literal["refuse", "keep"]
+
+
+def accept(
+    submission: Submission, *, registry: PipelineRegistry, unknown_types: UnknownTypes, new_id: Callable[[], str]
+) -> NewEvent:
+    """Validate a submission and give it its id and its route. Nothing is stored.
+
+    Raises:
+        UnknownType: no pipeline accepts the type, and unknown types are refused.
+        InvalidEvent: the data does not fit the type's schema, with a pointer to each field.
+    """
+    new = NewEvent(
+        id=new_id(),
+        type=submission.type,
+        data=submission.data,
+        source=submission.source,
+        subject=submission.subject,
+        time=submission.time,
+        key=submission.key,
+        not_before=submission.not_before,
+        expected_version=submission.expected_version,
+        attributes=submission.attributes,
+    )
+    return route(new, registry=registry, unknown_types=unknown_types)
+
+
+def route(new: NewEvent, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> NewEvent:
+    """The event with the pipeline that its type has, its data validated by the type's schema.
+
+    Raises:
+        UnknownType: no pipeline accepts the type, and unknown types are refused (else it stays unrouted).
+        InvalidEvent: the data does not fit.
+    """
+    try:
+        pipeline = registry.pipeline_for(new.type)
+    except UnknownType:
+        if unknown_types == "refuse":
+            raise
+        return new
+    schema = pipeline.schemas[new.type]
+    schema.read(new.data, schema.version)
+    return replace(new, route=pipeline.name, schema_version=schema.version)
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """An event and how far it is."""
+
+    event: RecordedEvent
+    state: TaskState
+
+
+def get_event(event_id: str, *, events: EventLog) -> RecordedEvent:
+    """The event of this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    event = events.get(event_id.lower()) if _is_uuid(event_id) else None
+    if event is None:
+        raise NotFound(f"There is no event {event_id[:100]!r}.")
+    return event
+
+
+def list_events(
+    wanted: EventFilter, *, states: TaskStates, limit: int, before: int | None = None, after: int | None = None
+) -> list[EventState]:
+    """Events that fit, with their states; see `TaskStates.find`."""
+    found = states.find(wanted, before=before, after=after, limit=limit)
+    return [EventState(event, state) for event, state in zip(found, states.of(found), strict=True)]
+
+
+def contexts_of(event_id: str, *, events: EventLog, contexts: ContextLog) -> Sequence[RecordedContext]:
+    """Every context of an event, newest first.
+
+    Raises:
+        NotFound: there is no such event.
+    """
+    return contexts.of_event(get_event(event_id, events=events).position)[::-1]
+
+
+def _is_uuid(text: str) -> bool:
+    digits = text.replace("-", "")
+    return len(text) == 36 and len(digits) == 32 and all(digit in "0123456789abcdefABCDEF" for digit in digits)

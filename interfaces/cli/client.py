@@ -1,0 +1,52 @@
+"""The HTTP client of `send` and `demo`: one connection, the standard library's."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from domain.errors import InvalidRequest, Unavailable
+
+TIMEOUT = 60
+
+
+class Client:
+    """Talks to a service at a URL.
+
+    Raises:
+        InvalidRequest: the URL is not one of HTTP.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidRequest(f"{url!r} is not the URL of a service, such as http://127.0.0.1:8080.")
+        self._url = url
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT)
+        self._prefix = parts.path.rstrip("/")
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Send a request; the answer's status, and its JSON.
+
+        Raises:
+            Unavailable: nothing answers at the URL.
+        """
+        try:
+            self._connection.request(method, self._prefix + path, body, dict(headers or {}))
+            answer = self._connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Unavailable(
+                f"No Playhead answers at {self._url} ({error or type(error).__name__}). Start one with `playhead dev`, "
+                "or name another with --url."
+            ) from error
+        return answer.status, json.loads(content) if content else None
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()

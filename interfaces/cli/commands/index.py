@@ -1,0 +1,47 @@
+"""index: the searchable projection."""
+
+from typing import Annotated
+
+import typer
+
+from interfaces.cli import output
+from interfaces.cli.stores import opened
+
+app = typer.Typer(help="Look after the search index.", no_args_is_help=True)
+
+
+@app.command()
+def rebuild() -> None:
+    """Empty the index and fill it again from position 0."""
+    from application.use_cases.results import INDEX, index_lag, rebuild_index
+
+    with opened() as container:
+        engine, claims = container.engine(), container.claims()
+        claims.register(container.subscriptions().values())
+        rebuild_index(
+            index=container.search_index(),
+            fields=container.fields(),
+            claims=claims,
+            subscription=container.subscriptions()[INDEX],
+        )
+        total = container.contexts().head()
+        with output.progress("indexed", total) as bar:
+            while lag := index_lag(claims=claims):
+                engine.turn(INDEX, seconds=1)
+                bar.to(total - min(total, lag))
+            bar.to(total)
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Tell what the index holds, and how far it is behind."""
+    from application.use_cases.results import index_lag
+
+    with opened() as container:
+        index = container.search_index()
+        state = index.state()
+        lag = index_lag(claims=container.claims())
+    if as_json:
+        output.put_json({"backend": index.backend, "name": state.name, "documents": state.documents, "index_lag": lag})
+    else:
+        output.put_table(("backend", "name", "documents", "lag"), [(index.backend, state.name, state.documents, lag)])

@@ -1,0 +1,64 @@
+"""db, doctor, config: looking after an installation."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from interfaces.cli import output
+from interfaces.cli.stores import container_of, opened
+
+app = typer.Typer()
+db = typer.Typer(help="Look after the database.", no_args_is_help=True)
+config = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@db.callback()
+def _db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Run the migrations that are missing."""
+    with opened(migrated=False) as container:
+        container.store().upgrade()
+    output.say("the database is up to date")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look at each component: whether it is right, and what to do where it is not."""
+    container = container_of(log_level="error")
+    checks = container.checks().all()
+    container.store().close()
+    if as_json:
+        output.put_json(list(checks))
+    else:
+        rows = [(check.name, "ok" if check.ok else "NOT OK", check.detail, check.fix) for check in checks]
+        output.put_table(("component", "verdict", "seen", "what to do"), rows)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(output.NOT_CONFIGURED)
+
+
+@config.callback()
+def _config() -> None:
+    """Look at the settings."""
+
+
+@config.command()
+def show(as_json: Json = False) -> None:
+    """Show every setting, its value and where it comes from. Passwords are covered."""
+    from infrastructure.settings import Settings, load, origin_of
+
+    settings = load()
+    rows = [
+        {"name": name, "value": value, "origin": origin_of(name, os.environ)}
+        for name, value in settings.masked().items()
+    ]
+    assert len(rows) == len(Settings.model_fields)
+    if as_json:
+        output.put_json(rows)
+    else:
+        output.put_table(("setting", "value", "origin"), [tuple(row.values()) for row in rows])

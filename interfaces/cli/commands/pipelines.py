@@ -1,0 +1,99 @@
+"""pipelines: what is loaded, and trying one out."""
+
+from typing import Annotated, Any
+
+import typer
+
+from interfaces.cli import output
+from interfaces.cli.stores import container_of
+
+app = typer.Typer(help="Look at the loaded pipelines.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(help="The pipeline's name.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the pipelines that this installation loads."""
+    container = container_of(log_level="warning")
+    fingerprints = container.fingerprints()
+    rows = [
+        {
+            "name": pipeline.name,
+            "accepts": list(pipeline.accepts),
+            "nodes": [node.name for node in pipeline.nodes],
+            "fingerprint": fingerprints[pipeline.name],
+        }
+        for pipeline in container.registry()
+    ]
+    if as_json:
+        output.put_json(rows)
+    else:
+        table = [(row["name"], ", ".join(row["accepts"]), " → ".join(row["nodes"]), row["fingerprint"]) for row in rows]
+        output.put_table(("pipeline", "accepts", "nodes", "fingerprint"), table)
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Show a pipeline: the schema of each type it accepts, its nodes, the fields of its documents."""
+    container = container_of(log_level="warning")
+    pipeline = container.registry().named(name)
+    model = pipeline.document_model
+    shown: dict[str, Any] = {
+        "name": pipeline.name,
+        "accepts": {
+            type_: {"version": schema.version, "schema": schema.model.model_json_schema()}
+            for type_, schema in pipeline.schemas.items()
+        },
+        "nodes": [node.name for node in pipeline.nodes],
+        "document": model.model_json_schema() if model else None,
+        "retry": pipeline.retry,
+        "fingerprint": container.fingerprints()[name],
+    }
+    if as_json:
+        output.put_json(shown)
+        return
+    output.put(f"{name}  fingerprint {shown['fingerprint']}")
+    for type_, schema in shown["accepts"].items():
+        properties = schema["schema"].get("properties", {})
+        output.put_table(
+            ("field", "type", "required"),
+            [(field, _type(what), field in schema["schema"].get("required", ())) for field, what in properties.items()],
+            title=f"{type_} (version {schema['version']})",
+        )
+    output.put(f"nodes: {' → '.join(shown['nodes'])}")
+    if model:
+        output.put(f"document: {', '.join(model.model_fields)}")
+
+
+@app.command()
+def run(
+    name: Name,
+    file: Annotated[str, typer.Argument(help="NDJSON of events in the plain form, also .gz; - for standard input.")],
+) -> None:
+    """Run a pipeline over a file of events, and print the contexts as JSON lines. Nothing is stored."""
+    from application.use_cases.processing import try_out
+    from domain.errors import PlayheadError
+    from interfaces.cli.feeding import read_lines
+
+    container = container_of(log_level="warning")
+    pipeline = container.registry().named(name)
+    failed = 0
+    for number, line in enumerate(read_lines(file), 1):
+        if not line.strip():
+            continue
+        try:
+            context = try_out(pipeline, line.decode(errors="replace"), position=number)
+        except PlayheadError as error:
+            failed += 1
+            output.say(f"line {number}: {error.detail}")
+        else:
+            output.put(context.json)
+    if failed:
+        raise typer.Exit(output.SOME_FAILED)
+
+
+def _type(what: dict[str, Any]) -> str:
+    if "anyOf" in what:
+        return " or ".join(_type(each) for each in what["anyOf"])
+    return str(what.get("format") or what.get("type") or what.get("$ref", "").rsplit("/", 1)[-1] or "any")

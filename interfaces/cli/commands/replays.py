@@ -1,0 +1,121 @@
+"""replay: stored events through today's pipelines, into a generation of their own."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from interfaces.cli import output
+from interfaces.cli.commands.events import _utc
+from interfaces.cli.stores import opened
+
+app = typer.Typer(help="Run stored events again.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Id = Annotated[int, typer.Argument(help="The replay's id, which `plan` printed.")]
+
+
+@app.command()
+def plan(
+    ids: Annotated[list[str] | None, typer.Option("--id", help="An event's id; may be repeated.")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Events of this type.")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="Events that were routed to this pipeline.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Events whose time is not before this one.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Events whose time is before this one.")] = None,
+    position: Annotated[str | None, typer.Option(help="A..B, A.. or ..B: these positions, both included.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every event.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Freeze which events are meant, and the code they are meant for. Nothing runs yet."""
+    from application.use_cases.replay import PlanReplay, plan_replay
+
+    first, last = _positions(position)
+    command = PlanReplay(
+        ids=ids or (),
+        type=type_,
+        pipeline=pipeline,
+        since=_utc(since),
+        until=_utc(until),
+        first=first,
+        last=last,
+        everything=everything,
+    )
+    with opened() as container:
+        planned = plan_replay(
+            command,
+            events=container.events(),
+            replays=container.replays(),
+            registry=container.registry(),
+            fingerprints=container.fingerprints(),
+        )
+    replay = planned.replay
+    if as_json:
+        output.put_json(
+            {
+                "id": replay.id,
+                "count": replay.count,
+                "by_type": planned.by_type,
+                "without_pipeline": planned.without_pipeline,
+                "fingerprints": replay.fingerprints,
+            }
+        )
+        return
+    output.put_table(("type", "events"), planned.by_type.items(), title=f"replay {replay.id}: {replay.count:,} events")
+    for name in planned.without_pipeline:
+        output.say(f"no pipeline accepts {name!r} today: those events will be dead in this generation")
+    output.say(f"run it with: playhead replay run {replay.id}")
+
+
+@app.command()
+def run(replay_id: Id, as_json: Json = False) -> None:
+    """Work a replay in this process; run again, it goes on where it stopped."""
+    from application.use_cases.replay import get_replay, require_same_code, run_replay
+
+    with opened() as container:
+        replay = get_replay(replay_id, replays=container.replays())
+        require_same_code(replay, container.fingerprints())
+        engine = container.replay_engine(replay)
+        [work] = engine.works.values()
+        selection = work.subscription.selection
+        with output.progress("position", selection.last) as bar:
+            run_replay(work.subscription, engine=engine, claims=container.claims(), progress=bar.to)
+        _put_status(container, replay, as_json=as_json)
+
+
+@app.command()
+def status(replay_id: Id, as_json: Json = False) -> None:
+    """Tell how far a replay is, and how its results compare with the live ones."""
+    from application.use_cases.replay import get_replay
+
+    with opened() as container:
+        _put_status(container, get_replay(replay_id, replays=container.replays()), as_json=as_json)
+
+
+def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:
+    from application.use_cases.replay import replay_status, subscription_of
+
+    settings = container.settings()
+    found = replay_status(
+        replay,
+        subscription=subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
+        claims=container.claims(),
+        contexts=container.contexts(),
+    )
+    contexts = [{"pipeline": row[0], "status": row[1], "contexts": row[2]} for row in found.contexts]
+    counts = {"identical": found.identical, "different": found.different, "without_live": found.without_live}
+    if as_json:
+        output.put_json({"id": replay.id, "done": found.done, "count": replay.count, "contexts": contexts, **counts})
+        return
+    title = f"replay {replay.id}: {'done' if found.done else 'not done'}, {replay.count:,} events planned"
+    output.put_table(("pipeline", "status", "contexts"), [tuple(row.values()) for row in contexts], title=title)
+    output.put_table(("identical", "different", "without live result"), [tuple(counts.values())])
+
+
+def _positions(text: str | None) -> tuple[int | None, int | None]:
+    from domain.errors import InvalidRequest
+
+    if text is None:
+        return None, None
+    first, separator, last = text.partition("..")
+    if not separator or not all(part.isdigit() or not part for part in (first, last)) or text == "..":
+        raise InvalidRequest(f"--position {text!r}: write A..B, A.. or ..B.")
+    return int(first) if first else None, int(last) if last else None

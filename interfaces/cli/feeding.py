@@ -1,0 +1,121 @@
+"""Feeding a file of events to a service: in batches, each line keyed, so that it may be done again."""
+
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from domain.errors import InvalidRequest, NotFound, Unavailable
+from interfaces.cli.client import Client
+
+BATCH = 500
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the lines; of the refused the first few are kept, by line number."""
+
+    taken: int = 0
+    repeated: int = 0
+    refused: int = 0
+    reasons: list[tuple[int, str]] = field(default_factory=list)
+
+    def refuse(self, line: int, reason: str) -> None:
+        """Count a refused line."""
+        self.refused += 1
+        if len(self.reasons) < _SHOWN:
+            self.reasons.append((line, reason))
+
+
+def read_lines(source: str) -> list[bytes]:
+    """The lines of a file, of a .gz file, or (`-`) of standard input; empty ones are kept, for their numbers.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidRequest: it cannot be read.
+    """
+    if source == "-":
+        return _unzipped(sys.stdin.buffer)
+    try:
+        with Path(source).open("rb") as file:
+            return _unzipped(file)
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {source}.") from None
+    except (OSError, EOFError) as error:
+        raise InvalidRequest(f"{source} cannot be read: {error}") from error
+
+
+def _unzipped(file: BinaryIO) -> list[bytes]:
+    content = file.read()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    return content.splitlines()
+
+
+def feed(
+    lines: Sequence[bytes],
+    client: Client,
+    *,
+    keyed: bool,
+    not_before: str | None = None,
+    progress: Callable[[int], None],
+) -> Summary:
+    """Send lines in batches.
+
+    With `keyed`, each has the key (digest of all lines, number of the line), so that an interrupted feeding may
+    simply be done again.
+
+    Raises:
+        Unavailable: the service does not answer, or its database is away.
+    """
+    digest = hashlib.sha256(b"\n".join(lines)).hexdigest()[:32] if keyed else ""
+    summary = Summary()
+    done = 0
+    for batch in _batches(lines):
+        first = batch[0][0]
+        headers = {"Content-Type": "application/x-ndjson"}
+        if keyed:
+            # The service adds /index: the first line of a batch is always the same one.
+            headers["Idempotency-Key"] = f"{digest}-{first}"
+        body = b"\n".join(line if not_before is None else _delayed(line, not_before) for _, line in batch)
+        status, answer = client.request("POST", "/events/batch", body, headers)
+        _judge(status, answer, [number for number, _ in batch], summary)
+        done = batch[-1][0]
+        progress(done)
+    return summary
+
+
+def _batches(lines: Sequence[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    while batch := list(islice(numbered, BATCH)):
+        yield batch
+
+
+def _delayed(line: bytes, not_before: str) -> bytes:
+    """The line with the time before which it shall not run; its data to the letter."""
+    stripped = line.strip()
+    if not stripped.startswith(b"{"):
+        return line
+    return b'{"not_before":' + json.dumps(not_before).encode() + b"," + stripped[1:].lstrip()
+
+
+def _judge(status: int, answer: Any, numbers: Sequence[int], summary: Summary) -> None:
+    if status == 503:
+        raise Unavailable(f"The service cannot take events now: {answer.get('detail', '')} Send again later.")
+    if status not in {202, 207}:
+        for number in numbers:
+            summary.refuse(number, str(answer.get("detail", status)))
+        return
+    for number, item in zip(numbers, answer["items"], strict=True):
+        if "problem" in item:
+            summary.refuse(number, item["problem"]["detail"])
+        elif item.get("repeated"):
+            summary.repeated += 1
+        else:
+            summary.taken += 1

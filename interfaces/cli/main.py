@@ -1,0 +1,74 @@
+"""The commands of `playhead`. What a command needs is imported when it runs, so that `--help` is quick."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from domain.errors import PlayheadError
+from interfaces.cli import output
+from interfaces.cli.commands import events, index, operations, pipelines, replays, run, search, sending
+
+app = typer.Typer(
+    name="playhead",
+    help="Post an event; it is stored for ever, a pipeline runs over it, the result is searchable, the past replays.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for commands in (run.app, sending.app, search.app, operations.app):
+    app.registered_commands += commands.registered_commands
+for name, group in (
+    ("events", events.app),
+    ("replay", replays.app),
+    ("index", index.app),
+    ("pipelines", pipelines.app),
+    ("db", operations.db),
+    ("config", operations.config),
+):
+    app.add_typer(group, name=name)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the stack trace of an error.")] = False,
+) -> None:
+    """Options of every command."""
+    context.obj = {"debug": debug}
+    if version:
+        _print_version()
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every error is one sentence and an exit code."""
+    if sys.argv[1:] == ["--version"]:
+        _print_version()
+        return
+    try:
+        app()
+    except PlayheadError as error:
+        if "--debug" in sys.argv:
+            raise
+        output.say(f"playhead: {error.detail}")
+        sys.exit(output.exit_code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(output.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has read enough.
+        sys.stderr.close()
+        sys.exit(output.DONE)
+
+
+def _print_version() -> None:
+    from importlib.metadata import version
+
+    output.put(version("playhead"))
+
+
+if __name__ == "__main__":
+    main()

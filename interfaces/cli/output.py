@@ -1,0 +1,123 @@
+"""What people and machines read: data on standard output, everything else on standard error, one exit code an error."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from pydantic_core import to_json
+
+from domain import errors
+
+DONE, SOME_FAILED, BAD_USAGE, NOT_FOUND, NOT_CONFIGURED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_EXIT_CODES: Mapping[type[errors.PlayheadError], int] = {
+    errors.NotFound: NOT_FOUND,
+    errors.Misconfigured: NOT_CONFIGURED,
+    errors.Unavailable: NOT_CONFIGURED,
+    errors.InvalidPipeline: NOT_CONFIGURED,
+    errors.InvalidReplay: BAD_USAGE,
+    errors.InvalidQuery: BAD_USAGE,
+    errors.InvalidRequest: BAD_USAGE,
+    errors.MalformedJson: BAD_USAGE,
+    errors.InvalidEvent: BAD_USAGE,
+    errors.UnknownType: BAD_USAGE,
+}
+
+
+def exit_code_of(error: errors.PlayheadError) -> int:
+    """The exit code of an error; 1 for one that has no other."""
+    return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), SOME_FAILED)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong on standard error, and end."""
+    say(f"playhead: {message}")
+    raise typer.Exit(code)
+
+
+def say(message: str) -> None:
+    """A line for people, beside the data."""
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def put(text: str) -> None:
+    """A line of data."""
+    sys.stdout.write(text + "\n")
+
+
+def put_json(value: Any) -> None:
+    """One JSON document."""
+    put(to_json(value, indent=2).decode())
+
+
+def put_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """A table. Columns of numbers stand right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    cells = [[_text(value) for value in row] for row in rows]
+    numbers = [all(_is_number(row[index]) for row in cells) for index in range(len(columns))]
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for name, number in zip(columns, numbers, strict=True):
+        table.add_column(name, justify="right" if number and cells else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    console.print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").removesuffix(" ms").isdigit() or not text
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator["Progress"]:
+    """A progress bar on a terminal's standard error; elsewhere one line at the end."""
+    bar = Progress(label, total)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+class Progress:
+    """Told how much is done."""
+
+    def __init__(self, label: str, total: int | None) -> None:
+        self._label = label
+        self._done = 0
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bar = Bar(*columns, console=Console(stderr=True))
+            self._bar.start()
+            self._task = self._bar.add_task(label, total=total)
+
+    def to(self, done: int) -> None:
+        """So much is done in all."""
+        self._done = done
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done)
+
+    def close(self) -> None:
+        """Draw no more."""
+        if self._bar is not None:
+            self._bar.stop()
+        else:
+            say(f"{self._label}: {self._done:,}")

@@ -1,0 +1,68 @@
+"""The HTTP server of `dev` and `serve`: one process, stopped cleanly by Ctrl-C or SIGTERM."""
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from interfaces.cli import output
+
+if TYPE_CHECKING:
+    from infrastructure.container import Container
+
+DRAIN_SECONDS = 20
+
+
+def run(container: "Container", *, migrate: bool) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        Misconfigured: the database needs migrations, or another service runs on its file.
+    """
+    import uvicorn
+
+    from infrastructure.service import Service
+    from interfaces.http.app import create_app
+
+    settings = container.settings()
+    listener = listen(settings.host, settings.port)
+    service = Service(container)
+    try:
+        service.prepare(migrate=migrate)
+        service.start_engine()
+        config = uvicorn.Config(
+            create_app(container),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            server_header=False,
+        )
+        host, port = listener.getsockname()[:2]
+        output.say(f"Playhead on http://{host}:{port}, state in {_state(container)}. Ctrl-C stops it.")
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+        service.stop()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else is done, so that a taken one is said at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        reason = f"port {port} is taken" if error.errno == errno.EADDRINUSE else str(error)
+        output.fail(
+            f"cannot listen on {host}:{port}: {reason}. Give another with --port, or PORT=0 for any free one.",
+            output.NOT_CONFIGURED,
+        )
+    return listener
+
+
+def _state(container: "Container") -> str:
+    settings = container.settings()
+    return "the database of DATABASE_URL" if settings.database_url else str(settings.playhead_home.absolute())

@@ -1,0 +1,42 @@
+"""The container of a command: settings from its flags, stores opened and closed around it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infrastructure.container import Container
+
+
+def container_of(**flags: Any) -> "Container":
+    """A container whose settings put these flags first. Logging is set up; nothing is opened.
+
+    Raises:
+        Misconfigured: a setting is wrong.
+    """
+    from dependency_injector import providers
+
+    from infrastructure import logging
+    from infrastructure.container import Container
+    from infrastructure.settings import load
+
+    settings = load(**flags)
+    logging.configure(settings.log_format, settings.log_level)
+    return Container(settings=providers.Object(settings))
+
+
+@contextmanager
+def opened(*, migrated: bool = True) -> Iterator["Container"]:
+    """A container for a command that looks into the stores; they are closed at its end.
+
+    Raises:
+        Misconfigured: with `migrated`, migrations are missing.
+    """
+    container = container_of(log_level="warning")
+    store = container.store()
+    try:
+        if migrated:
+            store.require_newest()
+        yield container
+    finally:
+        store.close()

@@ -1,0 +1,27 @@
+"""The application: routes, errors, and one log line a request."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from infrastructure.container import Container
+from interfaces.http import errors
+from interfaces.http.dependencies import Api
+from interfaces.http.request_log import RequestLog
+from interfaces.http.routes import events, health, search, tasks
+
+
+def create_app(container: Container) -> FastAPI:
+    """The HTTP application on a container's ports. Who runs it prepares and stops the service."""
+    app = FastAPI(
+        title="Playhead",
+        version=version("playhead"),
+        description="Post an event; follow its task; search the results.",
+        redoc_url=None,
+    )
+    app.state.api = Api.of(container)
+    errors.install(app)
+    for router in (events.router, tasks.router, search.router, health.router):
+        app.include_router(router)
+    app.add_middleware(RequestLog, journal=container.journal(), new_id=container.new_id)
+    return app

@@ -1,0 +1,123 @@
+"""Bodies: read within limits, and taken apart into the events they hold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from fastapi import Request
+
+from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, plain
+from domain.errors import Fault, InvalidEvent, PlayheadError, TooLarge, UnsupportedMedia
+from domain.events import envelope_faults, refuse
+from domain.strict_json import elements, text_of
+
+MAX_EVENT = 1 << 20
+"""Bytes of one event."""
+MAX_BODY = 16 << 20
+"""Bytes of a batch; and how much of a body that is too large is read before the answer."""
+
+CLOUDEVENT = "application/cloudevents+json"
+CLOUDEVENTS = "application/cloudevents-batch+json"
+NDJSON = "application/x-ndjson"
+_KEY = "idempotency-key"
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes.
+
+    One that is larger is read and thrown away up to 16 MiB, so that a client that sends first and reads afterwards
+    reads the answer.
+
+    Raises:
+        TooLarge: it is larger.
+        UnsupportedMedia: it is compressed.
+    """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMedia(f"A body with Content-Encoding {encoding[:40]!r} cannot be read. Send it plain.")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY:
+            break
+        if size <= limit:
+            chunks.append(chunk)
+    if size > limit:
+        raise TooLarge(f"The body is larger than {limit:,} bytes.")
+    return b"".join(chunks)
+
+
+def one_event(headers: Mapping[str, str], body: bytes) -> Submission:
+    """Read the one event of a body, in whichever of the three forms it is.
+
+    Raises:
+        PlayheadError: as the form's own reader says.
+    """
+    content_type = headers.get("content-type", "")
+    if any(name.startswith("ce-") for name in headers):
+        submission = cloudevent_binary(headers, body)
+    elif _media_type(content_type) == CLOUDEVENT:
+        submission = cloudevent(text_of(body))
+    elif is_json(content_type):
+        submission = plain(text_of(body))
+    else:
+        raise _unread(content_type, "application/json", CLOUDEVENT)
+    return with_key(submission, headers.get(_KEY))
+
+
+def many_events(headers: Mapping[str, str], body: bytes) -> list[Submission | PlayheadError]:
+    """Read the events of a batch; one that cannot be read is its own error and nobody else's.
+
+    Raises:
+        MalformedJson: the body as a whole is not readable.
+        UnsupportedMedia: the content type is none of the three.
+    """
+    content_type = headers.get("content-type", "")
+    media_type = _media_type(content_type)
+    read: Callable[[str], Submission]
+    if media_type == NDJSON:
+        texts: Sequence[str] = [line for line in text_of(body).split("\n") if line.strip()]
+        read = plain
+    elif media_type == CLOUDEVENTS:
+        texts, read = elements(text_of(body)), cloudevent
+    elif is_json(content_type):
+        texts, read = elements(text_of(body)), plain
+    else:
+        raise _unread(content_type, "application/json", NDJSON, CLOUDEVENTS)
+    key = headers.get(_KEY)
+    return [_read(read, text, None if key is None else f"{key}/{index}") for index, text in enumerate(texts)]
+
+
+def _read(read: Callable[[str], Submission], text: str, key: str | None) -> Submission | PlayheadError:
+    try:
+        if len(text) > MAX_EVENT or len(text.encode()) > MAX_EVENT:
+            raise TooLarge(f"The event is larger than {MAX_EVENT:,} bytes.")
+        return with_key(read(text), key)
+    except PlayheadError as error:
+        return error
+
+
+def with_key(submission: Submission, key: str | None) -> Submission:
+    """The submission with the key of the request's header.
+
+    Raises:
+        InvalidEvent: the event has another key of its own (a CloudEvents id), or the key is not usable.
+    """
+    if key is None:
+        return submission
+    place = "/headers/idempotency-key"
+    if submission.key is not None and submission.key != key:
+        message = f"The Idempotency-Key {key[:80]!r} is not the event's id {submission.key[:80]!r}. Send one of them."
+        raise InvalidEvent(message, faults=[Fault(place, "key", message)])
+    faults = envelope_faults(type=submission.type, source=submission.source, subject=submission.subject, key=key)
+    refuse([replace(fault, pointer=place) for fault in faults])
+    return replace(submission, key=key)
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.split(";", 1)[0].strip().lower()
+
+
+def _unread(content_type: str, *read: str) -> UnsupportedMedia:
+    said = f"of type {content_type[:100]!r}" if content_type else "without a Content-Type"
+    return UnsupportedMedia(f"A body {said} cannot be read. Send {' or '.join(read)}.")

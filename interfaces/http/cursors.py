@@ -1,0 +1,38 @@
+"""Cursors of listings: opaque to clients, bound to the filter that they continue."""
+
+import base64
+import hashlib
+from datetime import UTC
+
+from pydantic_core import from_json, to_json
+
+from application.ports.task_states import EventFilter
+from domain.errors import InvalidRequest
+
+
+def cursor_of(position: int, wanted: EventFilter) -> str:
+    """The cursor of the page that follows a position."""
+    return base64.urlsafe_b64encode(to_json([position, _digest(wanted)])).decode().rstrip("=")
+
+
+def position_of(cursor: str | None, wanted: EventFilter) -> int | None:
+    """The position that a cursor continues from.
+
+    Raises:
+        InvalidRequest: it is not a cursor, or one of another filter.
+    """
+    if cursor is None:
+        return None
+    try:
+        position, digest = from_json(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, TypeError) as error:
+        raise InvalidRequest("The cursor is not one that a listing gave.") from error
+    if digest != _digest(wanted) or not isinstance(position, int) or not 0 < position < 2**63:
+        raise InvalidRequest("The cursor belongs to another filter. Repeat the filter that the cursor came with.")
+    return position
+
+
+def _digest(wanted: EventFilter) -> str:
+    times = [time and time.astimezone(UTC) for time in (wanted.since, wanted.until)]
+    parts = to_json([wanted.type, wanted.subject, wanted.status, *times])
+    return hashlib.sha256(parts).hexdigest()[:12]

@@ -1,0 +1,194 @@
+"""What OpenAPI says of the routes that read raw bodies and answer exact text."""
+
+from typing import Any
+
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "current_version": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {name: {"type": "string"} for name in ("pointer", "code", "message")},
+            },
+        },
+    },
+}
+PLAIN_EVENT = {
+    "type": "object",
+    "required": ["type", "data"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"type": "string", "minLength": 1, "maxLength": 200},
+        "source": {"type": "string", "maxLength": 512},
+        "subject": {"type": "string", "maxLength": 512},
+        "time": {"type": "string", "format": "date-time"},
+        "not_before": {"type": "string", "format": "date-time"},
+        "expected_version": {"type": "integer", "minimum": 0},
+        "data": {},
+    },
+}
+CLOUD_EVENT = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1},
+        "type": {"type": "string", "minLength": 1},
+        "subject": {"type": "string", "minLength": 1},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {},
+    },
+}
+ACCEPTED = {
+    "type": "object",
+    "required": ["event_id", "task_id", "message", "links"],
+    "properties": {
+        "event_id": {"type": "string", "format": "uuid"},
+        "task_id": {"type": "string", "format": "uuid"},
+        "message": {"type": "string"},
+        "links": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+TASK = {
+    "type": "object",
+    "required": ["task_id", "state", "status", "ready", "links"],
+    "properties": {
+        "task_id": {"type": "string", "format": "uuid"},
+        "state": {"enum": ["PENDING", "PROGRESS", "SUCCESS", "FAILURE", "RETRY"]},
+        "status": {
+            "enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"],
+        },
+        "pipeline": {"type": ["string", "null"]},
+        "meta": {"type": ["object", "null"]},
+        "result": {"type": ["object", "null"]},
+        "due_at": {"type": ["string", "null"], "format": "date-time"},
+        "ready": {"type": "boolean"},
+        "links": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+ITEMS = {
+    "type": "object",
+    "required": ["items"],
+    "properties": {
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["index", "status"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "status": {"type": "integer"},
+                    "event_id": {"type": "string", "format": "uuid"},
+                    "repeated": {"const": True},
+                    "problem": PROBLEM,
+                },
+            },
+        }
+    },
+}
+RECORDED_EVENT = {
+    "type": "object",
+    "required": ["status", "position", "id", "type", "source", "subject", "time", "recorded_at", "data"],
+    "properties": {
+        "status": TASK["properties"]["status"],  # type: ignore[index]  # a literal of this very page
+        "position": {"type": "integer", "minimum": 1},
+        "id": {"type": "string", "format": "uuid"},
+        "type": {"type": "string"},
+        "source": {"type": "string"},
+        "subject": {"type": "string"},
+        "time": {"type": "string", "format": "date-time"},
+        "recorded_at": {"type": "string", "format": "date-time"},
+        "route": {"type": ["string", "null"]},
+        "lane": {"type": "integer"},
+        "key": {"type": ["string", "null"]},
+        "schema_version": {"type": "integer"},
+        "cause": {"type": ["string", "null"], "format": "uuid"},
+        "depth": {"type": "integer"},
+        "attributes": {"type": "object"},
+        "data": {},
+    },
+}
+_PROBLEMS = {
+    400: "Not strict JSON, or a parameter that cannot be understood.",
+    404: "There is nothing of this id.",
+    409: "The subject's last event is not at the expected position.",
+    413: "Larger than the limit.",
+    415: "Not a content type that is read here.",
+    422: "The event is refused: its shape, its type, its key.",
+    503: "A store cannot be reached now; try again after `Retry-After` seconds.",
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": "Makes a repeat harmless, for ever. On a batch the key of item n is `key/n`.",
+}
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "`wait=N`: answer 200 with the task once it has ended, else 202 after N seconds (at most 30).",
+}
+
+
+def _answers(*problems: int, **schemas: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """The responses of a route: `ok`-statuses by `_NNN` names, and the problems it may answer with."""
+    good: dict[int | str, dict[str, Any]] = {
+        int(name[1:]): {"description": "", "content": {"application/json": {"schema": schema}}}
+        for name, schema in schemas.items()
+    }
+    bad: dict[int | str, dict[str, Any]] = {
+        status: {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": PROBLEM}}}
+        for status in problems
+    }
+    return {**good, **bad}
+
+
+def _body(**types: dict[str, Any]) -> dict[str, Any]:
+    media = {"json": "application/json", "cloudevent": "application/cloudevents+json", "ndjson": "application/x-ndjson"}
+    media["cloudevents"] = "application/cloudevents-batch+json"
+    return {"required": True, "content": {media[name]: {"schema": schema} for name, schema in types.items()}}
+
+
+def _array(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+_WHOLE_CONTEXTS = {"type": "object", "required": ["contexts"], "properties": {"contexts": _array({"type": "object"})}}
+_PAGE = {
+    "type": "object",
+    "required": ["events", "next"],
+    "properties": {"events": _array(RECORDED_EVENT), "next": {"type": ["string", "null"]}},
+}
+
+SUBMIT: dict[str, Any] = {
+    "responses": _answers(400, 409, 413, 415, 422, 503, _202=ACCEPTED, _200=TASK),
+    "openapi_extra": {
+        "parameters": [_KEY, _PREFER],
+        "requestBody": _body(json=PLAIN_EVENT, cloudevent=CLOUD_EVENT),
+    },
+}
+BATCH: dict[str, Any] = {
+    "responses": _answers(400, 413, 415, 503, _202=ITEMS, _207=ITEMS, _422=ITEMS),
+    "openapi_extra": {
+        "parameters": [_KEY],
+        "requestBody": _body(json=_array(PLAIN_EVENT), ndjson={"type": "string"}, cloudevents=_array(CLOUD_EVENT)),
+    },
+}
+EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
+EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=RECORDED_EVENT)}
+CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
+TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=TASK)}
+SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}

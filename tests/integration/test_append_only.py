@@ -1,0 +1,90 @@
+"""The databases themselves refuse to change a log, whoever asks."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from application.ports.claims import Completion
+from application.subscription import Selection, of_pipeline
+from infrastructure.sql.store import SqlStore
+from tests.factories import NewContextFactory, NewEventFactory
+
+ORDERS = of_pipeline("orders")
+
+
+@pytest.fixture
+def filled(sql_store: SqlStore) -> SqlStore:
+    """Two events, two contexts and a replay."""
+    sql_store.claims.register([ORDERS])
+    sql_store.events.append(NewEventFactory.build_batch(2))
+    claim = sql_store.claims.take(ORDERS, owner="w")
+    assert claim is not None
+    contexts = [NewContextFactory(event_position=position) for position in (1, 2)]
+    assert sql_store.claims.complete(claim, Completion(contexts=contexts))
+    sql_store.replays.create(Selection(), {}, 2)
+    return sql_store
+
+
+def contents(store: SqlStore) -> list[object]:
+    return [
+        store.events.read(Selection(), limit=9),
+        store.contexts.read(Selection(), limit=9),
+        store.replays.list(),
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET data = '{}'",
+        "UPDATE events SET data = data WHERE position = 1",
+        "DELETE FROM events WHERE position = 2",
+        "UPDATE task_contexts SET status = 'dead'",
+        "DELETE FROM task_contexts",
+        "UPDATE replays SET count = 0",
+        "DELETE FROM replays",
+    ],
+)
+def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):
+    before = contents(filled)
+    with filled.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text(statement))
+    assert contents(filled) == before
+
+
+@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
+    """SQLite has no TRUNCATE: there a DELETE without a condition is what would be optimised to one."""
+    before = contents(filled)
+    statement = f"TRUNCATE {table} CASCADE" if filled.database.is_postgres else f"DELETE FROM {table}"
+    with filled.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text(statement))
+    assert contents(filled) == before
+
+
+@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+def test_the_database_refuses_to_replace_a_row_of_a_log(filled: SqlStore, table: str):
+    before = contents(filled)
+    key = "id" if table == "replays" else "position"
+    if filled.database.is_postgres:
+        replace = f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {key} = 9"
+    else:
+        replace = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"
+    with filled.engine.connect() as connection, pytest.raises(DBAPIError):
+        connection.execute(text(replace))
+    assert contents(filled) == before
+
+
+@pytest.mark.postgres
+def test_a_session_that_replays_as_a_replica_is_refused_too(postgres_url: str):
+    store = SqlStore(postgres_url)
+    try:
+        store.events.append([NewEventFactory()])
+        tables = ("events", "task_contexts", "replays")
+        with store.engine.connect() as connection:
+            modes = connection.execute(
+                text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE tgname LIKE '%append_only'")
+            ).all()
+        assert sorted(map(tuple, modes)) == sorted((table, "A") for table in tables)
+    finally:
+        store.close()
