@@ -1,9 +1,10 @@
 """Engine: connections to PostgreSQL or SQLite, with the durability and the time-outs that the promises need."""
 
 import fcntl
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,7 @@ def _sqlite(url: str) -> Engine:
     path = make_url(url).database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _switch_to_wal(path)
     engine = create_engine(
         url,
         pool_size=16,
@@ -161,12 +163,8 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        # WAL with FULL: a commit has reached the disk when it returns. Switching to WAL does not wait for others,
-        # so it is done once, behind the writers' lock. Recursive triggers: REPLACE deletes, and is refused as well.
-        if path and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            with open_lock(path, "writer") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                connection.execute("PRAGMA journal_mode=WAL").close()
+        # WAL with FULL: a commit has reached the disk when it returns. Recursive triggers: REPLACE deletes the old
+        # row, and is refused as every delete is.
         for pragma in ("synchronous=FULL", "recursive_triggers=ON", "cache_size=-32000", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -177,3 +175,14 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+def _switch_to_wal(path: str) -> None:
+    """Make the file one with a write-ahead log, which it then stays.
+
+    Done behind the writers' lock: SQLite's switch fails, instead of waiting, while another process makes it.
+    """
+    with open_lock(path, "writer") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL").close()
