@@ -41,6 +41,7 @@ from infrastructure.sql.store import SqlStore
 
 SERVICE_OWNER = "service"
 """Owners of an embedded service's leases begin with this: a successor ends them at once."""
+WORKER_OWNER = "worker"
 UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
 
 
@@ -53,12 +54,12 @@ def _store(settings: Settings) -> SqlStore:
     return SqlStore(settings.store_url)
 
 
-def _dispatcher(settings: Settings, registry: PipelineRegistry, engine_threads: EngineThreads) -> Dispatcher:
+def _dispatcher(settings: Settings, engine_threads: EngineThreads) -> Dispatcher:
     if not settings.celery_broker_url:
         return engine_threads
     from infrastructure.celery.dispatcher import CeleryDispatcher  # noqa: PLC0415  # see the module's docstring
 
-    return CeleryDispatcher.to(settings, registry)
+    return CeleryDispatcher.to(settings)
 
 
 def _search_index(settings: Settings) -> SearchIndex:
@@ -152,6 +153,7 @@ class Container(containers.DeclarativeContainer):
     """Every port and its keeper, chosen by the settings. One a process."""
 
     settings = providers.Singleton(load_settings)
+    owner_kind = providers.Object(SERVICE_OWNER)
     registry = providers.Singleton(plugins.load_pipelines, settings.provided.pipelines)
     journal = providers.Singleton(LogJournal)
     store = providers.Singleton(_store, settings)
@@ -161,7 +163,7 @@ class Container(containers.DeclarativeContainer):
     states = store.provided.states
     replays = store.provided.replays
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
-    dispatcher = providers.Singleton(_dispatcher, settings, registry, engine_threads)
+    dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
     subscriptions = providers.Singleton(_subscriptions, registry, settings)
     fields = providers.Singleton(union_of, registry)
@@ -182,7 +184,7 @@ class Container(containers.DeclarativeContainer):
         claims=claims,
         dispatcher=dispatcher,
         journal=journal,
-        owner=providers.Callable(owner_name, SERVICE_OWNER),
+        owner=providers.Callable(owner_name, owner_kind),
         heart=heart,
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)

@@ -27,6 +27,9 @@ class LogJournal(Journal):
         self._seconds = Histogram(
             "playhead_claim_seconds", "How long a claim was worked.", ["subscription"], registry=self.metrics
         )
+        self._dropped = Counter(
+            "playhead_messages_dropped_total", "Broker messages that named nothing.", registry=self.metrics
+        )
         self._requests = Histogram(
             "playhead_http_request_seconds", "How long HTTP requests took.", ["method", "route", "status"],
             registry=self.metrics,
@@ -78,6 +81,11 @@ class LogJournal(Journal):
     def documents_rejected(self, event_ids: Sequence[str], reason: str) -> None:
         self._rejected.inc(len(event_ids))
         self._log.warning("documents_rejected", event_ids=list(event_ids), reason=reason)
+
+    def message_dropped(self, reason: str) -> None:
+        """A broker's message that says nothing true was dropped."""
+        self._dropped.inc()
+        self._log.warning("message_dropped", reason=reason)
 
     def failed(self, what: str, error: Exception) -> None:
         self._log.warning("failed", what=what, error=f"{type(error).__name__}: {error}")

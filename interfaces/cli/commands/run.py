@@ -1,10 +1,10 @@
 """dev, serve, worker, beat, demo: what runs."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from interfaces.cli import output, server
+from interfaces.cli import server
 from interfaces.cli.stores import container_of
 
 app = typer.Typer()
@@ -30,19 +30,17 @@ def worker(
     concurrency: Annotated[int | None, typer.Option(help="Processes.")] = None,
 ) -> None:
     """Run a Celery worker."""
-    container = _with_broker(container_of(worker_concurrency=concurrency))
     from infrastructure.workers import run_worker
 
-    run_worker(container, queues=queues)
+    run_worker(container_of(worker_concurrency=concurrency), queues=queues)
 
 
 @app.command()
 def beat() -> None:
     """Run the sweep, which rings for due work that nobody claims. Two of them do no harm."""
-    container = _with_broker(container_of())
     from infrastructure.workers import run_beat
 
-    run_beat(container)
+    run_beat(container_of())
 
 
 @app.command()
@@ -53,13 +51,3 @@ def demo(
     from interfaces.cli.demo import run_demo
 
     raise typer.Exit(run_demo(count))
-
-
-def _with_broker(container: Any) -> Any:
-    if not container.settings().celery_broker_url:
-        output.fail(
-            "CELERY_BROKER_URL is not set: without a broker the engine runs in the API's process "
-            "(`playhead dev` or `playhead serve`).",
-            output.NOT_CONFIGURED,
-        )
-    return container

@@ -1,0 +1,72 @@
+"""The Celery application: every setting that matters, pinned. Nothing that must hold depends on any of them."""
+
+from collections.abc import Iterable
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from infrastructure.settings import DEFAULT_QUEUE, Settings
+
+PROCESS = "process_incoming_event"
+RING = "ring"
+"""The two tasks, by their names on the wire."""
+RING_EXPIRES = 4.0
+"""Seconds after which a ring is of no use: the sweep has rung again."""
+
+
+def queue_of(settings: Settings, subscription: str) -> str:
+    """The queue that a subscription rings on."""
+    return settings.pipeline_queues.get(subscription, DEFAULT_QUEUE)
+
+
+def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:
+    """An application that knows the queues of these subscriptions. Nothing is connected."""
+    names = sorted({DEFAULT_QUEUE, *(queue_of(settings, name) for name in subscriptions)})
+    app = Celery("playhead", set_as_current=False)
+    app.conf.update(
+        broker_url=settings.celery_broker_url,
+        result_backend=settings.celery_result_backend or None,
+        task_ignore_result=not settings.celery_result_backend,
+        # JSON only, in and out: what the broker holds is readable, and cannot run.
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        event_serializer="json",
+        enable_utc=True,
+        timezone="UTC",
+        # The anonymous exchange routes by queue name. A named exchange keeps its bindings in Redis, and an emptied
+        # Redis would then drop every message without a word.
+        task_queues=[Queue(name, Exchange(""), routing_key=name) for name in names],
+        task_default_queue=DEFAULT_QUEUE,
+        task_default_exchange="",
+        task_default_routing_key=DEFAULT_QUEUE,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        worker_max_tasks_per_child=settings.worker_max_tasks_per_child,
+        worker_concurrency=settings.worker_concurrency,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=3.0,
+        broker_heartbeat=10,
+        broker_transport_options=_transport_options(settings.celery_broker_url),
+    )
+    return app
+
+
+def _transport_options(url: str) -> dict[str, object]:
+    if url.startswith("amqp"):
+        return {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}
+    return {
+        "socket_connect_timeout": 3,
+        "socket_timeout": 10,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "visibility_timeout": 60,
+    }

@@ -1,0 +1,135 @@
+"""Workers: the life of a Celery worker's processes, and of beat."""
+
+import signal
+import sys
+import threading
+from typing import Any
+
+from celery import Celery, signals
+from dependency_injector import providers
+
+from application.sweep import SWEEP_SECONDS
+from domain.errors import Misconfigured, PlayheadError
+from infrastructure import logging
+from infrastructure.celery.app import PROCESS, RING, make_celery
+from infrastructure.celery.tasks import Bell
+from infrastructure.container import WORKER_OWNER, Container
+from infrastructure.service import Service
+
+_EXIT_NOT_CONFIGURED = 4
+
+
+class Worker:
+    """A Celery application whose tasks ring the engine.
+
+    The stores are opened in each process after the fork: no connection is ever shared across one.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self._settings = container.settings()
+        self._container = container
+        self._service: Service | None = None
+        self._bell: Bell | None = None
+        self._lock = threading.Lock()
+        self.app = self._make_app(container)
+
+    def _make_app(self, container: Container) -> Celery:
+        app = make_celery(self._settings, container.subscriptions())
+
+        @app.task(name=PROCESS, shared=False)
+        def process_incoming_event(event_id: Any = None, *_: Any, **__: Any) -> str | None:
+            return self._opened().process_incoming_event(event_id)
+
+        @app.task(name=RING, shared=False)
+        def ring(subscription: Any = None, *_: Any, **__: Any) -> None:
+            self._opened().ring(subscription)
+
+        signals.setup_logging.connect(self._set_up_logging, weak=False)
+        signals.worker_init.connect(self._check, weak=False)
+        signals.worker_ready.connect(self._ring_each, weak=False)
+        signals.worker_process_init.connect(self._open, weak=False)
+        signals.worker_process_shutdown.connect(self._close, weak=False)
+        return app
+
+    def _set_up_logging(self, **_: Any) -> None:
+        logging.configure(self._settings.log_format, self._settings.log_level)
+
+    def _check(self, **_: Any) -> None:
+        """Refuse to start on a database that needs migrations, or without a broker. Runs before the fork."""
+        try:
+            require_broker(self._container)
+            Service(self._container).prepare(migrate=False)
+        except PlayheadError as error:
+            sys.stderr.write(f"playhead: {error.detail}\n")
+            sys.exit(_EXIT_NOT_CONFIGURED)
+        finally:
+            self._container.store().close()
+
+    def _ring_each(self, **_: Any) -> None:
+        """Let a worker that starts work one turn of each of its subscriptions unasked."""
+        for name in self._container.subscriptions():
+            self._container.dispatcher().ring(name)
+
+    def _open(self, **_: Any) -> None:
+        """Open the stores of this process."""
+        container = Container(
+            settings=providers.Object(self._settings),
+            registry=providers.Object(self._container.registry()),
+            owner_kind=providers.Object(WORKER_OWNER),
+        )
+        self._service = Service(container)
+        self._service.prepare(migrate=False)
+        self._bell = Bell(container.engine(), container.events(), container.states(), container.journal())
+
+    def _close(self, **_: Any) -> None:
+        if self._service is not None:
+            self._service.stop()
+
+    def _opened(self) -> Bell:
+        with self._lock:
+            if self._bell is None:  # pools that send no signal for their processes: threads
+                self._open()
+        assert self._bell is not None
+        return self._bell
+
+
+def require_broker(container: Container) -> None:
+    """Refuse settings without a broker.
+
+    Raises:
+        Misconfigured: CELERY_BROKER_URL is empty.
+    """
+    if not container.settings().celery_broker_url:
+        raise Misconfigured(
+            "CELERY_BROKER_URL is not set: without a broker the engine runs in the API's process "
+            "(`playhead dev` or `playhead serve`)."
+        )
+
+
+def run_worker(container: Container, *, queues: str | None = None) -> None:
+    """Run a prefork worker until a signal comes."""
+    require_broker(container)
+    arguments = ["worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--hostname=playhead-%d@%h"]
+    if queues is not None:
+        arguments.append(f"--queues={queues}")
+    Worker(container).app.worker_main(arguments)
+
+
+def run_beat(container: Container) -> None:
+    """Sweep every 2 s until a signal comes; a database or a broker that is away is waited for.
+
+    Raises:
+        Misconfigured: no broker, or migrations are missing.
+    """
+    require_broker(container)
+    Service(container).prepare(migrate=False)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    sweeper, journal = container.sweeper(), container.journal()
+    while not stopping.wait(SWEEP_SECONDS):
+        try:
+            sweeper.sweep()
+        except Exception as error:  # noqa: BLE001  # the sweep must outlive every error
+            journal.failed("sweep", error)
+    container.store().close()
