@@ -39,7 +39,9 @@ def configure(log_format: Literal["auto", "console", "json"], level: str) -> Non
         logger.propagate = True
     # One canonical line a request is ours; the clients' own chatter is not news.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    logging.getLogger("elastic_transport").setLevel(logging.WARNING)
+    # A line a message of Celery tells less than the one a claim; messages carry nothing.
+    for name in ("celery.worker.strategy", "celery.app.trace", "elastic_transport"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
