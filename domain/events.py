@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, Self
 
 from pydantic_core import from_json, to_json
@@ -85,7 +84,7 @@ class RecordedEvent:
     depth: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def json(self) -> str:
         """The event as one JSON object whose last member, `data`, is the exact text."""
         envelope = to_json(

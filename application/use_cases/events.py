@@ -1,7 +1,7 @@
 """Events in: a submission is validated and routed; what the log made of it is read back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from application.ports.context_log import ContextLog, RecordedContext
@@ -24,37 +24,39 @@ def accept(
         UnknownType: no pipeline accepts the type, and unknown types are refused.
         InvalidEvent: the data does not fit the type's schema, with a pointer to each field.
     """
-    new = NewEvent(
+    pipeline, version = routed(submission.type, submission.data, registry=registry, unknown_types=unknown_types)
+    return NewEvent(
         id=new_id(),
         type=submission.type,
         data=submission.data,
         source=submission.source,
         subject=submission.subject,
         time=submission.time,
+        route=pipeline,
         key=submission.key,
-        not_before=submission.not_before,
         expected_version=submission.expected_version,
+        not_before=submission.not_before,
+        schema_version=version,
         attributes=submission.attributes,
     )
-    return route(new, registry=registry, unknown_types=unknown_types)
 
 
-def route(new: NewEvent, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> NewEvent:
-    """The event with the pipeline that its type has, its data validated by the type's schema.
+def routed(type_: str, data: str, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> tuple[str | None, int]:
+    """The pipeline that a type has (None: kept unrouted), and the schema version that its data was validated by.
 
     Raises:
-        UnknownType: no pipeline accepts the type, and unknown types are refused (else it stays unrouted).
+        UnknownType: no pipeline accepts the type, and unknown types are refused.
         InvalidEvent: the data does not fit.
     """
     try:
-        pipeline = registry.pipeline_for(new.type)
+        pipeline = registry.pipeline_for(type_)
     except UnknownType:
         if unknown_types == "refuse":
             raise
-        return new
-    schema = pipeline.schemas[new.type]
-    schema.read(new.data, schema.version)
-    return replace(new, route=pipeline.name, schema_version=schema.version)
+        return None, 1
+    schema = pipeline.schemas[type_]
+    schema.read(data, schema.version)
+    return pipeline.name, schema.version
 
 
 @dataclass(frozen=True, slots=True)

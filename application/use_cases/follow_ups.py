@@ -9,11 +9,11 @@ from application.engine import Batch, Outcome
 from application.ports.context_log import RecordedContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import MAX_APPEND, EventLog
-from application.use_cases.events import UnknownTypes, route
+from application.use_cases.events import UnknownTypes, routed
 from domain.context import TaskContext
 from domain.effects import EmitEvent
 from domain.errors import PermanentError
-from domain.events import MAX_DEPTH, NewEvent, RecordedEvent, derived_id, envelope_faults, parse_time, refuse
+from domain.events import MAX_DEPTH, NewEvent, derived_id, envelope_faults, parse_time, refuse
 from domain.registry import PipelineRegistry
 
 MAX_FOLLOW_UPS = 1000
@@ -43,25 +43,25 @@ def follow_ups_of(
     events = []
     for effect in asked:
         event_id = derived_id(context.event.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
-        new = _unrouted(context.event, effect, event_id=event_id, source=pipeline)
+        data = to_json(effect.data).decode()
+        route, version = routed(effect.type, data, registry=registry, unknown_types=unknown_types)
+        new = NewEvent(
+            id=event_id,
+            key=event_id,
+            type=effect.type,
+            data=data,
+            source=pipeline if effect.source is None else effect.source,
+            subject=context.event.subject if effect.subject is None else effect.subject,
+            time=_time(effect.time) or context.event.time,
+            not_before=_time(effect.not_before),
+            route=route,
+            schema_version=version,
+            cause=context.event.id,
+            depth=context.event.depth + 1,
+        )
         refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
-        events.append(route(new, registry=registry, unknown_types=unknown_types))
+        events.append(new)
     return events
-
-
-def _unrouted(cause: RecordedEvent, effect: EmitEvent, *, event_id: str, source: str) -> NewEvent:
-    return NewEvent(
-        id=event_id,
-        key=event_id,
-        type=effect.type,
-        data=to_json(effect.data).decode(),
-        source=source if effect.source is None else effect.source,
-        subject=cause.subject if effect.subject is None else effect.subject,
-        time=_time(effect.time) or cause.time,
-        not_before=_time(effect.not_before),
-        cause=cause.id,
-        depth=cause.depth + 1,
-    )
 
 
 def _time(value: datetime | str | None) -> datetime | None:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 BREAK = "¶"
 """Stands between two strings of a document, so that no phrase reaches from one into the next."""
@@ -34,4 +35,10 @@ def words(text: str) -> list[str]:
 
 def indexed_text(strings: Iterable[str]) -> str:
     """All words of these strings with blanks between them: what a keeper splits at blanks and nowhere else."""
-    return f" {BREAK} ".join(" ".join(words(string)) for string in strings)
+    return f" {BREAK} ".join(map(_joined, strings))
+
+
+@lru_cache(maxsize=4096)
+def _joined(text: str) -> str:
+    # Names and codes come again and again.
+    return " ".join(words(text))

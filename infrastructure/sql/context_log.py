@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, union_all, update
+from sqlalchemy import Connection, func, select, union_all, update
 
 from application.ports.context_log import ContextLog, ContextStatus, NewContext, RecordedContext
 from application.subscription import Selection
 from infrastructure.sql.engine import Database, DatabaseNow
-from infrastructure.sql.models import HeadRow
+from infrastructure.sql.models import HeadRow, utc_text
 from infrastructure.sql.selections import TABLES, within
 
 _CONTEXTS = TABLES["task_contexts"]
@@ -71,17 +71,23 @@ class SqlContextLog(ContextLog):
             return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
 
 
+# The driver's own parameters, for SQLAlchemy would look at each value of each row.
+_STORED = ("position", "recorded_at", *NewContext.__slots__)
+_INSERT = f"INSERT INTO task_contexts ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))})"  # noqa: S608  # our own names
+
+
 def append_contexts(connection: Connection, contexts: Sequence[NewContext]) -> None:
     """Append contexts on SQLite, inside the transaction that completes their claim."""
     if not contexts:
         return
     head = connection.scalar(select(HeadRow.position).where(HeadRow.log == "task_contexts")) or 0
     now = connection.scalar(select(DatabaseNow()))
+    recorded_at = utc_text(now)
     rows = [
-        {**context_members(context), "position": position, "recorded_at": now}
+        (position, recorded_at, *(getattr(context, name) for name in NewContext.__slots__))
         for position, context in enumerate(contexts, head + 1)
     ]
-    connection.execute(insert(_CONTEXTS), rows)
+    connection.exec_driver_sql(_INSERT, rows)
     connection.execute(update(HeadRow).where(HeadRow.log == "task_contexts").values(position=head + len(contexts)))
 
 
