@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import MAX_APPEND, MAX_ATOMIC, EventLog, Verdict
+from application.ports.journal import Journal
 from domain.errors import InvalidEvent, TooLarge, Unavailable
 from domain.events import NewEvent
 
@@ -35,9 +36,10 @@ class Appender:
     a commit of its own, of at most 1,000.
     """
 
-    def __init__(self, events: EventLog, dispatcher: Dispatcher) -> None:
+    def __init__(self, events: EventLog, dispatcher: Dispatcher, journal: Journal) -> None:
         self._events = events
         self._dispatcher = dispatcher
+        self._journal = journal
         self._waiting: deque[_Request] = deque()
         self._count = 0
         self._changed = threading.Condition()
@@ -60,7 +62,9 @@ class Appender:
             request.answer.set_result([])
             return request.answer
         with self._changed:
-            if self._stopping or self._count > MAX_WAITING:
+            if self._stopping:
+                raise Unavailable("The service stops; send the events to the next one.")
+            if self._count > MAX_WAITING:
                 raise Unavailable("Too many events wait for their commit; try again shortly.")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
@@ -113,19 +117,14 @@ class Appender:
             return self._events.append(events, atomic=atomic)
         except Unavailable:
             raise
-        except Exception:
+        except Exception as error:  # noqa: BLE001  # a database can refuse in any way; the senders are told
             if atomic or len(events) == 1:
-                raise
-        return [self._append_alone(event) for event in events]
-
-    def _append_alone(self, event: NewEvent) -> Verdict:
-        """One event of a commit that the database refused: its neighbours shall not suffer for it."""
-        try:
-            return self._events.append([event])[0]
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001  # said to the sender of this event alone
-            return Verdict(None, None, refusal=InvalidEvent(f"The database refuses this event: {error}"[:500]))
+                self._journal.failed("append", error)
+                reason = str(error).split("\n", 1)[0]  # the rest is the statement
+                refusal = InvalidEvent(f"The database refuses this event: {reason}"[:500])
+                return [Verdict(None, None, refusal=refusal)] * len(events)
+        # One by one: the neighbours of the event that it refuses shall not suffer for it.
+        return [verdict for event in events for verdict in self._append([event], atomic=False)]
 
     def _answer(self, requests: Sequence[tuple[_Request, int]], verdicts: Sequence[Verdict]) -> None:
         begin = 0

@@ -63,6 +63,7 @@ Handler = Callable[[Batch], Sequence[Outcome]]
 class Work:
     """A subscription and what is done with its rows.
 
+    `begin` is called before a turn claims anything, and raises `Unavailable` when nothing could be done.
     `handle` gives an outcome for each row. It raises `TransientError` or `Unavailable` when none could be
     handled: all rows are tried again, and the turn ends.
     """
@@ -70,6 +71,7 @@ class Work:
     subscription: Subscription
     load: Callable[[Selection, int], Sequence[Any]]
     handle: Handler
+    begin: Callable[[], None] | None = None
 
 
 @dataclass(kw_only=True)
@@ -94,9 +96,11 @@ class Engine:
         work; a turn that ends with work left rings again. A name that this process has not loaded is no work.
 
         Raises:
-            Unavailable: the database cannot be reached.
+            Unavailable: the database, or what the work needs, cannot be reached.
         """
         work = self.works.get(name)
+        if work is not None and work.begin is not None:
+            work.begin()
         end = self.clock() + seconds
         worked = 0
         while work is not None and not self._stop.is_set():

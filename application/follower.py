@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from application.ports.context_log import ContextLog, ContextStatus
-from domain.errors import Unavailable
 
 POLL_SECONDS = 0.01
 _PAGE = 2_000
@@ -31,10 +30,11 @@ class Follower:
             Unavailable: the database cannot be reached.
         """
         watched: Future[None] = Future()
+        # Read before the caller looks at the event's state: what ends after that look lies behind it.
+        head = self._contexts.head()
         with self._changed:
             if not self._waiting:
-                # Read before the caller looks at the event's state: what ends after that look lies behind it.
-                self._position = self._contexts.head()
+                self._position = head
             self._waiting.setdefault(event_position, []).append(watched)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
@@ -54,6 +54,8 @@ class Follower:
         with self._changed:
             self._stopping = True
             self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
 
     def _run(self) -> None:
         while True:
@@ -63,8 +65,8 @@ class Follower:
                 if self._stopping:
                     return
                 position = self._position
-            # When the database is away waiters wait on; their own time limit ends them.
-            with suppress(Unavailable):
+            # When the database is away, or fails in any other way, waiters wait on; their own time limit ends them.
+            with suppress(Exception):
                 self._tell(self._contexts.ended(position, limit=_PAGE))
             time.sleep(POLL_SECONDS)
 

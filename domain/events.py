@@ -142,9 +142,14 @@ def envelope_faults(*, type: str, source: str, subject: str, key: str | None) ->
         faults.append(Fault("/source", "name", "The source must be at most 512 characters, none of them control."))
     if not _CLEAN.fullmatch(subject):
         faults.append(Fault("/subject", "name", "The subject must be at most 512 characters, none of them control."))
-    if key is not None and not _PRINTABLE.fullmatch(key):
-        faults.append(Fault("", "key", "The idempotency key must be 1 to 200 printable ASCII characters."))
-    return faults
+    return faults if key is None else faults + key_faults(key)
+
+
+def key_faults(key: str) -> list[Fault]:
+    """Say what is wrong with an idempotency key."""
+    if _PRINTABLE.fullmatch(key):
+        return []
+    return [Fault("", "key", "The idempotency key must be 1 to 200 printable ASCII characters.")]
 
 
 def refuse(faults: list[Fault]) -> None:

@@ -112,6 +112,7 @@ def _works(
             subscription=subscription,
             load=_loader(store, subscription),
             handle=handlers.get(name, processor.process),
+            begin=indexer.begin if name == INDEX else None,
         )
         for name, subscription in subscriptions.items()
     }
@@ -167,7 +168,14 @@ class Container(containers.DeclarativeContainer):
     search_index = providers.Singleton(_search_index, settings)
     subscriptions = providers.Singleton(_subscriptions, registry, settings)
     fields = providers.Singleton(union_of, registry)
-    indexer = providers.Singleton(Indexer, index=search_index, fields=fields, journal=journal)
+    indexer = providers.Singleton(
+        Indexer,
+        index=search_index,
+        fields=fields,
+        subscription=subscriptions.provided[INDEX],
+        claims=claims,
+        journal=journal,
+    )
     works = providers.Singleton(
         _works,
         subscriptions,
@@ -191,7 +199,7 @@ class Container(containers.DeclarativeContainer):
     biography = providers.Callable(
         biography_of, events=events, contexts=contexts, states=states, claims=claims, registry=registry
     )
-    appender = providers.Singleton(Appender, events, dispatcher)
+    appender = providers.Singleton(Appender, events, dispatcher, journal)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry)

@@ -3,9 +3,10 @@
 import fcntl
 import gc
 import time
+from contextlib import suppress
 from typing import Any
 
-from domain.errors import Misconfigured
+from domain.errors import Misconfigured, Unavailable
 from infrastructure.container import SERVICE_OWNER, Container
 from infrastructure.sql.engine import open_lock
 
@@ -36,6 +37,15 @@ class Service:
         store.require_newest()
         _collect_rarely()
         store.claims.register(container.subscriptions().values())
+
+    def open_index(self) -> None:
+        """Make the index, or add the fields that it lacks. One that is away is made when it is back.
+
+        Raises:
+            Misconfigured: a field exists with another type.
+        """
+        with suppress(Unavailable):
+            self._container.indexer().open()
 
     def start_engine(self) -> None:
         """Start the embedded engine's threads, if the settings name no broker.

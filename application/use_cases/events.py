@@ -1,5 +1,6 @@
 """Events in: a submission is validated and routed; what the log made of it is read back."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,8 @@ from domain.events import NewEvent, RecordedEvent
 from domain.registry import PipelineRegistry
 
 UnknownTypes = Literal["refuse", "keep"]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def accept(
@@ -73,7 +76,7 @@ def get_event(event_id: str, *, events: EventLog) -> RecordedEvent:
     Raises:
         NotFound: there is none.
     """
-    event = events.get(event_id.lower()) if _is_uuid(event_id) else None
+    event = events.get(event_id.lower()) if _UUID.fullmatch(event_id) else None
     if event is None:
         raise NotFound(f"There is no event {event_id[:100]!r}.")
     return event
@@ -94,8 +97,3 @@ def contexts_of(event_id: str, *, events: EventLog, contexts: ContextLog) -> Seq
         NotFound: there is no such event.
     """
     return contexts.of_event(get_event(event_id, events=events).position)[::-1]
-
-
-def _is_uuid(text: str) -> bool:
-    digits = text.replace("-", "")
-    return len(text) == 36 and len(digits) == 32 and all(digit in "0123456789abcdefABCDEF" for digit in digits)

@@ -24,8 +24,33 @@ class Indexer:
 
     index: SearchIndex
     fields: Mapping[str, FieldType]
+    subscription: Subscription
+    claims: Claims
     journal: Journal
     _opened: bool = False
+
+    def open(self) -> None:
+        """Make the index if there is none, or add the fields that it lacks. One that holds nothing is refilled.
+
+        Raises:
+            Unavailable: the index cannot be reached.
+            Misconfigured: a field exists with another type.
+        """
+        self.index.open(self.fields)
+        backlog = self.claims.backlog([self.subscription.name]).get(self.subscription.name)
+        if backlog is not None and backlog.cursor > 0 and self.index.state().documents == 0:
+            # Somebody deleted it: it is a projection, and begins again at position 0.
+            self.claims.rewind(self.subscription)
+        self._opened = True
+
+    def begin(self) -> None:
+        """Open the index, unless it is open. While it is away nothing is claimed.
+
+        Raises:
+            Unavailable: the index cannot be reached.
+        """
+        if not self._opened:
+            self.open()
 
     def index_contexts(self, batch: Batch) -> Sequence[Outcome]:
         """Put the documents that the contexts of a claim declare.
@@ -34,9 +59,6 @@ class Indexer:
             Unavailable: the index cannot be reached; the claim is tried again.
         """
         rows: Sequence[RecordedContext] = batch.rows
-        if not self._opened:
-            self.index.open(self.fields)
-            self._opened = True
         documents = [document for row in rows for document in documents_of(row)]
         try:
             rejections = self.index.put(documents) if documents else []

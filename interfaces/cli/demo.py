@@ -77,6 +77,7 @@ def _service(container: "Container") -> Iterator[str]:
     listener = server.listen("127.0.0.1", 0)
     try:
         service.prepare(migrate=True)
+        service.open_index()
         service.start_engine()
         config = uvicorn.Config(create_app(container), log_config=None, access_log=False, lifespan="off")
         http = uvicorn.Server(config)

@@ -28,6 +28,7 @@ def run(container: "Container", *, migrate: bool) -> None:
     service = Service(container)
     try:
         service.prepare(migrate=migrate)
+        service.open_index()
         service.start_engine()
         config = uvicorn.Config(
             create_app(container),

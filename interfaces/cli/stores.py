@@ -33,6 +33,7 @@ def opened(*, migrated: bool = True) -> Iterator["Container"]:
         Misconfigured: with `migrated`, migrations are missing.
     """
     container = container_of(log_level="warning")
+    container.owner_kind.override("command")  # its leases are not those of a service
     store = container.store()
     try:
         if migrated:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Response
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 from application.ports.context_log import RecordedContext
 from application.ports.event_log import Verdict
+from application.ports.task_states import EventFilter
 from application.use_cases.events import EventState
 from application.use_cases.tasks import ENDED, Task
 from domain.errors import PlayheadError
@@ -44,8 +46,17 @@ def accepted(verdict: Verdict, headers: Mapping[str, str] | None = None) -> Resp
         "message": f"process_incoming_event started `{event_id}`",
         "links": links_of(event_id),
     }
+    return json_response(content, 202, {**_taken(verdict), **(headers or {})})
+
+
+def ended(verdict: Verdict, task: Task, headers: Mapping[str, str]) -> Response:
+    """200: the event is stored, and its task has ended already."""
+    return json_response(task_json(task), 200, {**_taken(verdict), **headers})
+
+
+def _taken(verdict: Verdict) -> dict[str, str]:
     repeated = {"Idempotency-Replayed": "true"} if verdict.repeated else {}
-    return json_response(content, 202, {"Location": f"/events/{event_id}", **repeated, **(headers or {})})
+    return {"Location": f"/events/{verdict.event_id}", **repeated}
 
 
 def task_json(task: Task) -> dict[str, Any]:
@@ -84,6 +95,15 @@ def events_json(listed: Iterable[EventState], next_page: str | None) -> str:
     """A page of events."""
     events = ",".join(map(event_json, listed))
     return f'{{"events":[{events}],"next":{to_json(next_page).decode()}}}'
+
+
+def link(next_page: str | None, limit: int, wanted: EventFilter) -> dict[str, str]:
+    """The header that leads to the next page of a listing (RFC 8288), none on the last."""
+    if next_page is None:
+        return {}
+    filters = {name: value for name, value in asdict(wanted).items() if value is not None}
+    query = urlencode({**to_jsonable_python(filters), "limit": limit, "cursor": next_page})
+    return {"Link": f'</events?{query}>; rel="next"'}
 
 
 def contexts_json(rows: Iterable[RecordedContext]) -> str:

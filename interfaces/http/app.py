@@ -13,15 +13,21 @@ from interfaces.http.routes import events, health, search, tasks
 
 def create_app(container: Container) -> FastAPI:
     """The HTTP application on a container's ports. Who runs it prepares and stops the service."""
+    app = routes()
+    app.state.api = Api.of(container)
+    app.add_middleware(RequestLog, journal=container.journal(), new_id=container.new_id)
+    return app
+
+
+def routes() -> FastAPI:
+    """The routes and their errors, on no ports yet."""
     app = FastAPI(
         title="Playhead",
         version=version("playhead"),
         description="Post an event; follow its task; search the results.",
         redoc_url=None,
     )
-    app.state.api = Api.of(container)
     errors.install(app)
     for router in (events.router, tasks.router, search.router, health.router):
         app.include_router(router)
-    app.add_middleware(RequestLog, journal=container.journal(), new_id=container.new_id)
     return app

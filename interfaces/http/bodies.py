@@ -7,7 +7,7 @@ from fastapi import Request
 
 from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, plain
 from domain.errors import Fault, InvalidEvent, PlayheadError, TooLarge, UnsupportedMedia
-from domain.events import envelope_faults, refuse
+from domain.events import key_faults, refuse
 from domain.strict_json import elements, text_of
 
 MAX_EVENT = 1 << 20
@@ -19,6 +19,7 @@ CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
 NDJSON = "application/x-ndjson"
 _KEY = "idempotency-key"
+_KEY_PLACE = f"/headers/{_KEY}"
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -62,7 +63,7 @@ def one_event(headers: Mapping[str, str], body: bytes) -> Submission:
         submission = plain(text_of(body))
     else:
         raise _unread(content_type, "application/json", CLOUDEVENT)
-    return with_key(submission, headers.get(_KEY))
+    return _with_key(submission, headers.get(_KEY))
 
 
 def many_events(headers: Mapping[str, str], body: bytes) -> list[Submission | PlayheadError]:
@@ -70,13 +71,14 @@ def many_events(headers: Mapping[str, str], body: bytes) -> list[Submission | Pl
 
     Raises:
         MalformedJson: the body as a whole is not readable.
+        InvalidEvent: the request's key is not usable.
         UnsupportedMedia: the content type is none of the three.
     """
     content_type = headers.get("content-type", "")
     media_type = _media_type(content_type)
     read: Callable[[str], Submission]
     if media_type == NDJSON:
-        texts: Sequence[str] = [line for line in text_of(body).split("\n") if line.strip()]
+        texts: Sequence[str] = [line for line in text_of(body).split("\n") if line.strip(" \t\r")]
         read = plain
     elif media_type == CLOUDEVENTS:
         texts, read = elements(text_of(body)), cloudevent
@@ -85,6 +87,8 @@ def many_events(headers: Mapping[str, str], body: bytes) -> list[Submission | Pl
     else:
         raise _unread(content_type, "application/json", NDJSON, CLOUDEVENTS)
     key = headers.get(_KEY)
+    if key is not None:
+        _refuse_key(key)  # as it stands: "" is none, though "/0" would be one
     return [_read(read, text, None if key is None else f"{key}/{index}") for index, text in enumerate(texts)]
 
 
@@ -92,26 +96,24 @@ def _read(read: Callable[[str], Submission], text: str, key: str | None) -> Subm
     try:
         if len(text) > MAX_EVENT or len(text.encode()) > MAX_EVENT:
             raise TooLarge(f"The event is larger than {MAX_EVENT:,} bytes.")
-        return with_key(read(text), key)
+        return _with_key(read(text), key)
     except PlayheadError as error:
         return error
 
 
-def with_key(submission: Submission, key: str | None) -> Submission:
-    """The submission with the key of the request's header.
-
-    Raises:
-        InvalidEvent: the event has another key of its own (a CloudEvents id), or the key is not usable.
-    """
+def _with_key(submission: Submission, key: str | None) -> Submission:
+    """The submission with the key of the request's header, which must not differ from its own (a CloudEvents id)."""
     if key is None:
         return submission
-    place = "/headers/idempotency-key"
     if submission.key is not None and submission.key != key:
         message = f"The Idempotency-Key {key[:80]!r} is not the event's id {submission.key[:80]!r}. Send one of them."
-        raise InvalidEvent(message, faults=[Fault(place, "key", message)])
-    faults = envelope_faults(type=submission.type, source=submission.source, subject=submission.subject, key=key)
-    refuse([replace(fault, pointer=place) for fault in faults])
+        raise InvalidEvent(message, faults=[Fault(_KEY_PLACE, "key", message)])
+    _refuse_key(key)
     return replace(submission, key=key)
+
+
+def _refuse_key(key: str) -> None:
+    refuse([replace(fault, pointer=_KEY_PLACE) for fault in key_faults(key)])
 
 
 def _media_type(content_type: str) -> str:

@@ -1,12 +1,10 @@
 """What the routes may touch: the ports of one container, by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import Request
-from pydantic_core import to_jsonable_python
 
 from application.appender import Appender
 from application.follower import Follower
@@ -14,22 +12,12 @@ from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.event_log import EventLog
 from application.ports.search_index import SearchIndex
-from application.ports.task_states import EventFilter, TaskStates
+from application.ports.task_states import TaskStates
 from domain.registry import PipelineRegistry
+from infrastructure.checks import Checks
 from infrastructure.container import Container
+from infrastructure.metrics import Metrics
 from infrastructure.settings import Settings
-
-
-class Links:
-    """Links to further pages (RFC 8288)."""
-
-    def next_page(self, cursor: str | None, limit: int, wanted: EventFilter) -> Mapping[str, str]:
-        """The header that leads to the next page, none on the last."""
-        if cursor is None:
-            return {}
-        filters = {name: getattr(wanted, name) for name in EventFilter.__slots__}
-        query = {name: to_jsonable_python(value) for name, value in filters.items() if value is not None}
-        return {"Link": f'</events?{urlencode({**query, "limit": limit, "cursor": cursor})}>; rel="next"'}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +34,12 @@ class Api:
     appender: Appender
     follower: Follower
     new_id: Callable[[], str]
-    container: Container
-    links: Links
+    checks: Checks
+    metrics: Metrics
 
     @classmethod
     def of(cls, container: Container) -> "Api":
-        """The ports of a container. Nothing is opened."""
+        """The ports of a container."""
         return cls(
             settings=container.settings(),
             registry=container.registry(),
@@ -63,8 +51,8 @@ class Api:
             appender=container.appender(),
             follower=container.follower(),
             new_id=container.new_id,
-            container=container,
-            links=Links(),
+            checks=container.checks(),
+            metrics=container.metrics(),
         )
 
     def task_ports(self) -> dict[str, Any]:

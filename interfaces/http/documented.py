@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import BaseModel
+
 PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -153,7 +155,14 @@ def _answers(*problems: int, **schemas: dict[str, Any]) -> dict[int | str, dict[
         status: {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": PROBLEM}}}
         for status in problems
     }
-    return {**good, **bad}
+    # FastAPI adds an answer of its own (422, in its own shape) wherever there is no `default`.
+    other = {"description": "Any other problem.", "content": {"application/problem+json": {"schema": PROBLEM}}}
+    return {**good, **bad, "default": other}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The request body of a route that reads a model from it by itself."""
+    return {"openapi_extra": {"requestBody": _body(json=model.model_json_schema())}}
 
 
 def _body(**types: dict[str, Any]) -> dict[str, Any]:
@@ -191,4 +200,4 @@ EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=RECORDED_EVENT)}
 CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
 TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=TASK)}
-SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
+SEARCH: dict[str, Any] = {"responses": _answers(400, 413, 415, 503)}

@@ -1,13 +1,13 @@
 """Errors as problem documents (RFC 9457): each class of the one tree has its status here, and nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from domain import errors
 from domain.errors import Fault, PlayheadError
@@ -40,7 +40,7 @@ def status_of(error: PlayheadError) -> int:
 def problem_of(error: PlayheadError, instance: str | None = None) -> dict[str, Any]:
     """The problem document of an error."""
     problem = _problem(
-        error.code, _title(type(error)), status_of(error), error.detail, instance=instance, faults=error.faults
+        error.code, _title(error.code), status_of(error), error.detail, instance=instance, faults=error.faults
     )
     if isinstance(error, errors.WrongExpectedVersion):
         problem["current_version"] = error.current
@@ -71,8 +71,7 @@ def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | No
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of this application by a problem document, without a stack trace."""
-    log = structlog.get_logger("playhead.http")
+    """Answer every known error of this application by a problem document; `unexpected` is for the others."""
 
     @app.exception_handler(PlayheadError)
     async def _known(request: Request, error: PlayheadError) -> Response:
@@ -80,36 +79,48 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _plain(request: Request, error: HTTPException) -> Response:
-        code = _PLAIN.get(error.status_code, "invalid-request")
+        path, status = request.url.path, error.status_code
+        allowed = _methods_of(request) if status == 405 else ""
         details = {
-            404: f"There is nothing at {request.url.path}.",
-            405: f"{request.method} is not a method of {request.url.path}.",
+            404: f"There is nothing at {path}.",
+            405: f"{request.method[:20]} is not a method of {path}; it has {allowed}.",
         }
-        detail = details.get(error.status_code, str(error.detail))
-        title = code.replace("-", " ").capitalize()
-        problem = _problem(code, title, error.status_code, detail, instance=request.url.path)
-        return problem_response(problem, error.headers)
+        code = _PLAIN.get(status, errors.InvalidRequest.code)
+        problem = _problem(code, _title(code), status, details.get(status, str(error.detail)), instance=path)
+        return problem_response(problem, {"Allow": allowed} if allowed else error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _parameters(request: Request, error: RequestValidationError) -> Response:
-        faults = [Fault(pointer(item["loc"]), item["type"], item["msg"]) for item in error.errors()]
-        detail = "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults)
-        return problem_response(problem_of(errors.InvalidRequest(detail, faults=faults), request.url.path))
+        return problem_response(problem_of(invalid_request(error.errors()), request.url.path))
 
-    @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> Response:
-        log.error("request_failed", path=request.url.path, exc_info=error)
-        detail = "Something failed that should not; the service's log says what."
-        return problem_response(_problem("internal-error", "Internal error", 500, detail, instance=request.url.path))
+
+def invalid_request(found: Iterable[Mapping[str, Any]]) -> errors.InvalidRequest:
+    """What pydantic found wrong with parameters or with a body that is no event."""
+    faults = [Fault(pointer(item["loc"]), item["type"], item["msg"]) for item in found]
+    detail = "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:5])
+    return errors.InvalidRequest(detail, faults=faults)
+
+
+def unexpected(path: str) -> Response:
+    """The answer where something failed that should not: it says nothing of what is inside."""
+    detail = "Something failed that should not; the service's log says what, under this answer's x-request-id."
+    return problem_response(_problem("internal-error", "Internal error", 500, detail, instance=path))
+
+
+def _methods_of(request: Request) -> str:
+    """The methods of a path, over all the routes that have it."""
+    path = request.url.path
+    routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def meaning_of(code: str) -> str | None:
     """What the page of a problem type says, None for an unknown one."""
     for kind in STATUS:
         if kind.code == code:
-            return f"{_title(kind)} ({STATUS[kind]})\n\n{kind.__doc__}\n"
-    return f"{code.replace('-', ' ').capitalize()}\n" if code in _PLAIN.values() else None
+            return f"{_title(code)} ({STATUS[kind]})\n\n{kind.__doc__}\n"
+    return f"{_title(code)}\n" if code in _PLAIN.values() else None
 
 
-def _title(kind: type[PlayheadError]) -> str:
-    return kind.code.replace("-", " ").capitalize()
+def _title(code: str) -> str:
+    return code.replace("-", " ").capitalize()

@@ -1,22 +1,14 @@
-"""Prints the OpenAPI document: `python -m interfaces.http.openapi`."""
+"""Prints the OpenAPI document: `python -m interfaces.http.openapi > docs/openapi.json`."""
 
 import json
 import sys
 
-from dependency_injector import providers
-
-from domain.registry import PipelineRegistry
-from infrastructure.container import Container
-from infrastructure.settings import Settings
-from interfaces.http.app import create_app
+from interfaces.http.app import routes
 
 
 def document() -> str:
-    """The OpenAPI document as it is committed. No pipeline and no store is needed for it."""
-    container = Container(
-        settings=providers.Object(Settings(_env_file=None)), registry=providers.Object(PipelineRegistry())
-    )
-    return json.dumps(create_app(container).openapi(), indent=2) + "\n"
+    """The OpenAPI document as it is committed."""
+    return json.dumps(routes().openapi(), indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One canonical log line a request, and its counters; the request's id is answered back."""
+"""One canonical log line a request, and its counters; the request's id is answered back, whatever went wrong."""
 
 import re
 import time
@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infrastructure.journal import LogJournal
+from interfaces.http.errors import unexpected
 
 _HEADER = "x-request-id"
+_CLIENT_LEFT = 499
+"""Logged, and answered to nobody: the client left before its request was read."""
 _USABLE = re.compile(r"[\x21-\x7e]{1,100}")
 
 
@@ -29,18 +33,26 @@ class RequestLog:
             return
         given = Headers(scope=scope).get(_HEADER, "")
         request_id = given if _USABLE.fullmatch(given) else self._new_id()
+        begun = False
         status = 500
         began = time.perf_counter()
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal begun, status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                begun, status = True, message["status"]
                 MutableHeaders(scope=message)[_HEADER] = request_id
             await send(message)
 
         try:
             await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            status = _CLIENT_LEFT
+        except Exception:
+            self._log.exception("request_failed", request_id=request_id)
+            if begun:
+                raise
+            await unexpected(scope["path"])(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", "unknown")

@@ -2,11 +2,14 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from anyio import to_thread
 
-from application.use_cases.tasks import ENDED, get_task
+from application.ports.event_log import Verdict
+from application.use_cases.tasks import ENDED, Task, get_task
 from interfaces.http.dependencies import Api
 
 MAX_SECONDS = 30.0
@@ -14,20 +17,25 @@ MAX_SECONDS = 30.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
 
 
-def seconds_to_wait(prefer: str | None) -> float | None:
-    """How long a client would wait, None when it would not; at most 30 s."""
-    found = _WAIT.search(prefer or "")
+def seconds_to_wait(prefer: Sequence[str]) -> float | None:
+    """How long a client would wait by its `Prefer` headers, None when it would not; at most 30 s."""
+    found = _WAIT.search(",".join(prefer))
     return min(float(found[1]), MAX_SECONDS) if found else None
 
 
-async def wait_for_end(event_id: str, position: int, seconds: float, api: Api) -> None:
-    """Return when the event has ended, or when the time is over."""
+async def task_after(verdict: Verdict, seconds: float, api: Api) -> Task:
+    """The task of an event that was taken, when it has ended or when the time is over."""
+    event_id, position = verdict.event_id, verdict.position
+    assert event_id is not None
+    assert position is not None
+    read = partial(get_task, event_id, **api.task_ports())
     watched = await to_thread.run_sync(api.follower.watch, position)
     try:
-        # It may have ended before it was watched.
-        task = await to_thread.run_sync(lambda: get_task(event_id, **api.task_ports()))
+        task = await to_thread.run_sync(read)  # it may have ended before it was watched
         if task.status not in ENDED:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.wrap_future(watched), seconds)
+            task = await to_thread.run_sync(read)
     finally:
         api.follower.forget(position, watched)
+    return task

@@ -1,28 +1,30 @@
 """POST and GET /events."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BeforeValidator
 
+from application.appending import refusal_of
 from application.ports.event_log import Verdict
 from application.ports.task_states import EventFilter, TaskStatus
 from application.use_cases import events as use_cases
-from application.use_cases.tasks import ENDED, get_task
+from application.use_cases.tasks import ENDED
 from domain.envelopes import Submission
-from domain.errors import AtomicRefused, PlayheadError
-from domain.events import NewEvent
+from domain.errors import AtomicRefused, InvalidRequest, PlayheadError
+from domain.events import NewEvent, parse_time
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
 from interfaces.http.dependencies import Api, api
 from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, SUBMIT
-from interfaces.http.waiting import seconds_to_wait, wait_for_end
+from interfaces.http.waiting import seconds_to_wait, task_after
 
 router = APIRouter(tags=["events"])
 TheApi = Annotated[Api, Depends(api)]
+Name = Annotated[str | None, Query(pattern=r"^[^\x00]*$")]
+Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 
 
 @router.post("/events", status_code=202, **SUBMIT)
@@ -34,7 +36,7 @@ async def post_event(request: Request, api: TheApi) -> Response:
     if verdict.refusal is not None:
         raise verdict.refusal
     request.state.event_id = verdict.event_id
-    return await _answer(verdict, seconds_to_wait(request.headers.get("prefer")), api)
+    return await _answer(verdict, seconds_to_wait(request.headers.getlist("prefer")), api)
 
 
 @router.post("/events/batch", status_code=202, **BATCH)
@@ -42,32 +44,38 @@ async def post_events(request: Request, api: TheApi, *, atomic: bool = False) ->
     """Store many events, each with an outcome of its own; `atomic=true`: all or none."""
     body = await bodies.read_body(request, bodies.MAX_BODY)
     read = [_try_accept(item, api) for item in bodies.many_events(request.headers, body)]
-    new = [item for item in read if isinstance(item, NewEvent)]
-    refused = atomic and len(new) < len(read)
-    verdicts = [] if refused else await asyncio.wrap_future(api.appender.submit(new, atomic=atomic))
     request.state.events = len(read)
-    return answers.batch_answer(_in_order(read, verdicts), atomic=atomic)
+    new = [item for item in read if isinstance(item, NewEvent)]
+    if atomic and len(new) < len(read):
+        verdicts = [Verdict(None, None, refusal=refusal_of(AtomicRefused.code, event, None)) for event in new]
+    else:
+        verdicts = await asyncio.wrap_future(api.appender.submit(new, atomic=atomic))
+    in_order = iter(verdicts)
+    outcomes = [item if isinstance(item, PlayheadError) else next(in_order) for item in read]
+    return answers.batch_answer(outcomes, atomic=atomic)
 
 
 @router.get("/events", **EVENTS)
 def list_events(
     api: TheApi,
-    type: str | None = None,  # noqa: A002  # the parameter's name on the wire
-    subject: str | None = None,
+    type: Name = None,  # noqa: A002  # the parameter's name on the wire
+    subject: Name = None,
     status: TaskStatus | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Time = None,
+    until: Time = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: str | None = None,
     after: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
 ) -> Response:
     """Events that fit, newest first, by pages; with `after`, a feed: oldest first from above that position."""
     wanted = EventFilter(type=type, subject=subject, status=status, since=since, until=until)
+    if cursor is not None and after is not None:
+        raise InvalidRequest("A listing goes on by its cursor, a feed by `after`: send one of them.")
     before = position_of(cursor, wanted)
     listed = use_cases.list_events(wanted, states=api.states, limit=limit, before=before, after=after)
     full = len(listed) == limit
     next_page = cursor_of(listed[-1].event.position, wanted) if full and after is None else None
-    return answers.spliced(answers.events_json(listed, next_page), api.links.next_page(next_page, limit, wanted))
+    return answers.spliced(answers.events_json(listed, next_page), answers.link(next_page, limit, wanted))
 
 
 @router.get("/events/{event_id}", **EVENT)
@@ -100,23 +108,9 @@ def _try_accept(item: Submission | PlayheadError, api: Api) -> NewEvent | Playhe
         return error
 
 
-def _in_order(read: Sequence[NewEvent | PlayheadError], verdicts: Sequence[Verdict]) -> list[Verdict | PlayheadError]:
-    """The outcome of each item, in the order of the batch; without verdicts, an atomic batch was refused."""
-    if not verdicts and any(isinstance(item, PlayheadError) for item in read) and len(read) > 0:
-        along = AtomicRefused("Another event of this all-or-nothing batch was refused, so this one was not stored.")
-        return [item if isinstance(item, PlayheadError) else along for item in read]
-    given = iter(verdicts)
-    return [item if isinstance(item, PlayheadError) else next(given) for item in read]
-
-
 async def _answer(verdict: Verdict, seconds: float | None, api: Api) -> Response:
     if seconds is None:
         return answers.accepted(verdict)
-    event_id, position = verdict.event_id, verdict.position
-    assert event_id is not None
-    assert position is not None
-    await wait_for_end(event_id, position, seconds, api)
-    task: Any = await to_thread.run_sync(lambda: get_task(event_id, **api.task_ports()))
-    if task.status not in ENDED:
-        return answers.accepted(verdict, {"Preference-Applied": "wait"})
-    return answers.json_response(answers.task_json(task), 200, {"Preference-Applied": "wait"})
+    task = await task_after(verdict, seconds, api)
+    waited = {"Preference-Applied": "wait"}
+    return answers.ended(verdict, task, waited) if task.status in ENDED else answers.accepted(verdict, waited)

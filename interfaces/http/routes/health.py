@@ -24,7 +24,7 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "The database or its migrations are not right."}})
 def readyz(api: TheApi) -> Response:
     """Whether events can be taken: the database and its migrations decide; broker and search are reported."""
-    checks = api.container.checks().all()
+    checks = api.checks.all()
     ready = all(check.ok for check in checks if check.required)
     report = {check.name: {"ok": check.ok, "detail": check.detail} for check in checks}
     return answers.json_response({"status": "ok" if ready else "unavailable", "checks": report}, 200 if ready else 503)
@@ -33,7 +33,7 @@ def readyz(api: TheApi) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(api: TheApi) -> Response:
     """Prometheus metrics: this process's counters, and the backlogs that the database has now."""
-    return Response(api.container.metrics().exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(api.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/problems/{code}", response_class=PlainTextResponse)

@@ -3,12 +3,17 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from application.ports.search_index import Aggregation, SearchQuery
 from application.use_cases.results import search
+from domain.envelopes import is_json
+from domain.errors import UnsupportedMedia
+from domain.strict_json import decode, text_of
+from interfaces.http.bodies import MAX_EVENT, read_body
 from interfaces.http.dependencies import Api, api
-from interfaces.http.documented import SEARCH
+from interfaces.http.documented import SEARCH, body_of
+from interfaces.http.errors import invalid_request
 
 router = APIRouter(tags=["search"])
 TheApi = Annotated[Api, Depends(api)]
@@ -51,8 +56,19 @@ class SearchResult(BaseModel):
     index_lag: int
 
 
-@router.post("/search", **SEARCH)
-def post_search(body: SearchBody, api: TheApi) -> SearchResult:
+async def search_body(request: Request) -> SearchBody:
+    """Read what is searched, as strictly as an event."""
+    if not is_json(request.headers.get("content-type", "")):
+        raise UnsupportedMedia("A search is read from application/json alone.")
+    read = decode(text_of(await read_body(request, MAX_EVENT)))
+    try:
+        return SearchBody.model_validate(read)
+    except ValidationError as error:
+        raise invalid_request(error.errors()) from error
+
+
+@router.post("/search", **SEARCH, **body_of(SearchBody))
+def post_search(body: Annotated[SearchBody, Depends(search_body)], api: TheApi) -> SearchResult:
     """Search the results: text, exact fields, ranges, aggregations."""
     aggs = {name: Aggregation(**agg.model_dump()) for name, agg in body.aggs.items()}
     return _search(SearchQuery(**{**body.model_dump(), "aggs": aggs}), api)
