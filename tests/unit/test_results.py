@@ -96,7 +96,7 @@ def test_an_index_that_is_away_loses_nothing(store: MemoryStore) -> None:
     index.times = 1
     indexer = indexer_of(store, index)
     indexer.begin()
-    claim.claims.take(SUBSCRIPTION, owner="test")
+    claim = store.claims.take(SUBSCRIPTION, owner="test")
     rows = store.contexts.read(SUBSCRIPTION.selection, limit=10)
     batch = Batch(claim=claim, rows=rows, stopping=lambda: False)
 
