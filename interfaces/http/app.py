@@ -1,14 +1,25 @@
 """The application: routes, errors, and one log line a request."""
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
 from infrastructure.container import Container
 from interfaces.http import errors
 from interfaces.http.dependencies import Api
+from interfaces.http.documented import COMPONENTS
 from interfaces.http.request_log import RequestLog
 from interfaces.http.routes import events, health, search, tasks
+
+
+class _App(FastAPI):
+    """FastAPI, with the schemas of what its routes read and write by themselves."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["schemas"] |= COMPONENTS
+        return document
 
 
 def create_app(container: Container) -> FastAPI:
@@ -21,7 +32,7 @@ def create_app(container: Container) -> FastAPI:
 
 def routes() -> FastAPI:
     """The routes and their errors, on no ports yet."""
-    app = FastAPI(
+    app = _App(
         title="Playhead",
         version=version("playhead"),
         description="Post an event; follow its task; search the results.",

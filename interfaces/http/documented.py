@@ -2,9 +2,18 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-PROBLEM = {
+from interfaces.http.search_models import SearchBody
+
+
+def ref(name: str) -> dict[str, Any]:
+    """A schema of `COMPONENTS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_STATUS = {"enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"]}
+_PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -24,7 +33,7 @@ PROBLEM = {
         },
     },
 }
-PLAIN_EVENT = {
+_PLAIN_EVENT = {
     "type": "object",
     "required": ["type", "data"],
     "additionalProperties": False,
@@ -38,7 +47,7 @@ PLAIN_EVENT = {
         "data": {},
     },
 }
-CLOUD_EVENT = {
+_CLOUD_EVENT = {
     "type": "object",
     "required": ["specversion", "id", "source", "type"],
     "properties": {
@@ -51,7 +60,7 @@ CLOUD_EVENT = {
         "data": {},
     },
 }
-ACCEPTED = {
+_ACCEPTED = {
     "type": "object",
     "required": ["event_id", "task_id", "message", "links"],
     "properties": {
@@ -61,15 +70,13 @@ ACCEPTED = {
         "links": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
-TASK = {
+_TASK = {
     "type": "object",
     "required": ["task_id", "state", "status", "ready", "links"],
     "properties": {
         "task_id": {"type": "string", "format": "uuid"},
         "state": {"enum": ["PENDING", "PROGRESS", "SUCCESS", "FAILURE", "RETRY"]},
-        "status": {
-            "enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"],
-        },
+        "status": _STATUS,
         "pipeline": {"type": ["string", "null"]},
         "meta": {"type": ["object", "null"]},
         "result": {"type": ["object", "null"]},
@@ -78,7 +85,7 @@ TASK = {
         "links": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
-ITEMS = {
+_ITEMS = {
     "type": "object",
     "required": ["items"],
     "properties": {
@@ -92,17 +99,17 @@ ITEMS = {
                     "status": {"type": "integer"},
                     "event_id": {"type": "string", "format": "uuid"},
                     "repeated": {"const": True},
-                    "problem": PROBLEM,
+                    "problem": ref("Problem"),
                 },
             },
         }
     },
 }
-RECORDED_EVENT = {
+_RECORDED_EVENT = {
     "type": "object",
     "required": ["status", "position", "id", "type", "source", "subject", "time", "recorded_at", "data"],
     "properties": {
-        "status": TASK["properties"]["status"],  # type: ignore[index]  # a literal of this very page
+        "status": _STATUS,
         "position": {"type": "integer", "minimum": 1},
         "id": {"type": "string", "format": "uuid"},
         "type": {"type": "string"},
@@ -120,6 +127,17 @@ RECORDED_EVENT = {
         "data": {},
     },
 }
+_SEARCH = models_json_schema([(SearchBody, "validation")], ref_template=ref("{model}")["$ref"])[1]["$defs"]
+COMPONENTS: dict[str, Any] = {
+    "Problem": _PROBLEM,
+    "NewEvent": _PLAIN_EVENT,
+    "CloudEvent": _CLOUD_EVENT,
+    "Accepted": _ACCEPTED,
+    "Task": _TASK,
+    "Outcomes": _ITEMS,
+    "Event": _RECORDED_EVENT,
+    **_SEARCH,
+}
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
     404: "There is nothing of this id.",
@@ -128,6 +146,12 @@ _PROBLEMS = {
     415: "Not a content type that is read here.",
     422: "The event is refused: its shape, its type, its key.",
     503: "A store cannot be reached now; try again after `Retry-After` seconds.",
+}
+_GOOD = {
+    200: "What was asked for; of an event that was waited for, its task.",
+    202: "Stored for ever; the task is queued.",
+    207: "Some events were stored, some were not: each item says.",
+    422: "Nothing was stored: an event of the all-or-nothing batch was refused.",
 }
 _KEY = {
     "name": "Idempotency-Key",
@@ -148,21 +172,16 @@ _PREFER = {
 def _answers(*problems: int, **schemas: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """The responses of a route: `ok`-statuses by `_NNN` names, and the problems it may answer with."""
     good: dict[int | str, dict[str, Any]] = {
-        int(name[1:]): {"description": "", "content": {"application/json": {"schema": schema}}}
+        int(name[1:]): {"description": _GOOD[int(name[1:])], "content": {"application/json": {"schema": schema}}}
         for name, schema in schemas.items()
     }
     bad: dict[int | str, dict[str, Any]] = {
-        status: {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": PROBLEM}}}
+        status: {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": ref("Problem")}}}
         for status in problems
     }
     # FastAPI adds an answer of its own (422, in its own shape) wherever there is no `default`.
-    other = {"description": "Any other problem.", "content": {"application/problem+json": {"schema": PROBLEM}}}
+    other = {"description": "Any other problem.", "content": {"application/problem+json": {"schema": ref("Problem")}}}
     return {**good, **bad, "default": other}
-
-
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The request body of a route that reads a model from it by itself."""
-    return {"openapi_extra": {"requestBody": _body(json=model.model_json_schema())}}
 
 
 def _body(**types: dict[str, Any]) -> dict[str, Any]:
@@ -179,25 +198,32 @@ _WHOLE_CONTEXTS = {"type": "object", "required": ["contexts"], "properties": {"c
 _PAGE = {
     "type": "object",
     "required": ["events", "next"],
-    "properties": {"events": _array(RECORDED_EVENT), "next": {"type": ["string", "null"]}},
+    "properties": {"events": _array(ref("Event")), "next": {"type": ["string", "null"]}},
 }
 
 SUBMIT: dict[str, Any] = {
-    "responses": _answers(400, 409, 413, 415, 422, 503, _202=ACCEPTED, _200=TASK),
+    "responses": _answers(400, 409, 413, 415, 422, 503, _202=ref("Accepted"), _200=ref("Task")),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
-        "requestBody": _body(json=PLAIN_EVENT, cloudevent=CLOUD_EVENT),
+        "requestBody": _body(json=ref("NewEvent"), cloudevent=ref("CloudEvent")),
     },
 }
 BATCH: dict[str, Any] = {
-    "responses": _answers(400, 413, 415, 503, _202=ITEMS, _207=ITEMS, _422=ITEMS),
+    "responses": _answers(400, 413, 415, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")),
     "openapi_extra": {
         "parameters": [_KEY],
-        "requestBody": _body(json=_array(PLAIN_EVENT), ndjson={"type": "string"}, cloudevents=_array(CLOUD_EVENT)),
+        "requestBody": _body(
+            json=_array(ref("NewEvent")), ndjson={"type": "string"}, cloudevents=_array(ref("CloudEvent"))
+        ),
     },
 }
 EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
-EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=RECORDED_EVENT)}
+EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
 CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
-TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=TASK)}
-SEARCH: dict[str, Any] = {"responses": _answers(400, 413, 415, 503)}
+TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
+SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
+POST_SEARCH: dict[str, Any] = {
+    "responses": _answers(400, 413, 415, 503),
+    "openapi_extra": {"requestBody": _body(json=ref("SearchBody"))},
+}
+PROBLEM_PAGE: dict[str, Any] = {"responses": _answers(404)}

@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from domain.errors import NotFound
 from interfaces.http import answers
 from interfaces.http.dependencies import Api, api
+from interfaces.http.documented import PROBLEM_PAGE
 from interfaces.http.errors import meaning_of
 
 router = APIRouter(tags=["service"])
@@ -36,7 +37,7 @@ def metrics(api: TheApi) -> Response:
     return Response(api.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/problems/{code}", response_class=PlainTextResponse)
+@router.get("/problems/{code}", response_class=PlainTextResponse, **PROBLEM_PAGE)
 def problem(code: str) -> str:
     """What a problem type means."""
     meaning = meaning_of(code)

@@ -1,9 +1,9 @@
 """GET and POST /search."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from application.ports.search_index import Aggregation, SearchQuery
 from application.use_cases.results import search
@@ -12,52 +12,21 @@ from domain.errors import UnsupportedMedia
 from domain.strict_json import decode, text_of
 from interfaces.http.bodies import MAX_EVENT, read_body
 from interfaces.http.dependencies import Api, api
-from interfaces.http.documented import SEARCH, body_of
+from interfaces.http.documented import POST_SEARCH, SEARCH
 from interfaces.http.errors import invalid_request
+from interfaces.http.search_models import SearchBody, SearchResult
 
 router = APIRouter(tags=["search"])
 TheApi = Annotated[Api, Depends(api)]
 _FILTER = "filter."
 
 
-class AggregationBody(BaseModel):
-    """One aggregation; see docs/search.md."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["terms", "date_histogram", "stats"]
-    field: str
-    size: int = Field(10, ge=1, le=1000)
-    interval: Literal["minute", "hour", "day", "week", "month"] = "day"
-    stats: str | None = None
-
-
-class SearchBody(BaseModel):
-    """What is searched; see docs/search.md."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    q: str = ""
-    filters: dict[str, Any] = {}
-    sort: str | None = None
-    size: int = Field(20, ge=0, le=1000)
-    cursor: str | None = None
-    aggs: dict[str, AggregationBody] = {}
-
-
-class SearchResult(BaseModel):
-    """What was found; `index_lag` is how many contexts the index is behind the log."""
-
-    hits: list[dict[str, Any]]
-    total: int
-    aggs: dict[str, Any]
-    cursor: str | None
-    backend: str
-    index_lag: int
-
-
 async def search_body(request: Request) -> SearchBody:
-    """Read what is searched, as strictly as an event."""
+    """Read what is searched, as strictly as an event.
+
+    Raises:
+        PlayheadError: it is too large, not JSON, or not a search.
+    """
     if not is_json(request.headers.get("content-type", "")):
         raise UnsupportedMedia("A search is read from application/json alone.")
     read = decode(text_of(await read_body(request, MAX_EVENT)))
@@ -67,7 +36,7 @@ async def search_body(request: Request) -> SearchBody:
         raise invalid_request(error.errors()) from error
 
 
-@router.post("/search", **SEARCH, **body_of(SearchBody))
+@router.post("/search", **POST_SEARCH)
 def post_search(body: Annotated[SearchBody, Depends(search_body)], api: TheApi) -> SearchResult:
     """Search the results: text, exact fields, ranges, aggregations."""
     aggs = {name: Aggregation(**agg.model_dump()) for name, agg in body.aggs.items()}
