@@ -114,6 +114,12 @@ class Settings(BaseSettings):
         return self.database_url.startswith("postgresql")
 
     @property
+    def result_backend(self) -> str | None:
+        """Where Celery keeps answers, None for nowhere."""
+        redis_broker = self.celery_broker_url if self.celery_broker_url.startswith("redis") else ""
+        return self.celery_result_backend or redis_broker or None
+
+    @property
     def store_url(self) -> str:
         """The database that is used: the one named, else the embedded file."""
         return self.database_url or f"sqlite:///{(self.playhead_home / 'playhead.db').absolute()}"

@@ -25,8 +25,10 @@ def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:
     app = Celery("playhead", set_as_current=False)
     app.conf.update(
         broker_url=settings.celery_broker_url,
-        result_backend=settings.celery_result_backend or None,
-        task_ignore_result=not settings.celery_result_backend,
+        result_backend=settings.result_backend,
+        result_expires=3600,
+        # Our own rings ask for no answer; a client that sends a task may.
+        task_ignore_result=settings.result_backend is None,
         # JSON only, in and out: what the broker holds is readable, and cannot run.
         accept_content=["json"],
         result_accept_content=["json"],
