@@ -88,13 +88,7 @@ def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, fl
     if mode == "scale":
         _wait_for_worker(environment)
 
-    from dependency_injector import providers  # noqa: PLC0415
-
-    from infrastructure.container import Container  # noqa: PLC0415  # the environment above names its database
-    from infrastructure.settings import load  # noqa: PLC0415
-
-    os.environ.update(environment)
-    container = Container(settings=providers.Object(load()))
+    container = _container(environment)
     began = time.perf_counter()
     _send(bodies, port)
     accepted = time.perf_counter() - began
@@ -120,6 +114,18 @@ def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, fl
         "seconds": round(ended, 3),
         "index_seconds": round(indexed - ended, 3),
     }
+
+
+def _container(environment: dict[str, str]) -> object:
+    """The stores of the service that is measured; this process's own environment names others."""
+    from dependency_injector import providers  # noqa: PLC0415
+
+    from infrastructure.container import Container  # noqa: PLC0415
+    from infrastructure.settings import load  # noqa: PLC0415
+
+    named = ("playhead_home", "database_url", "celery_broker_url", "elasticsearch_url")
+    settings = load(**{name: environment.get(name.upper(), "") for name in named})
+    return Container(settings=providers.Object(settings))
 
 
 def _index_lag(container: object) -> int:

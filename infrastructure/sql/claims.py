@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, delete, func, insert, null, select, text, update
+from sqlalchemy import Connection, delete, exists, func, insert, null, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 
@@ -54,12 +54,16 @@ class SqlClaims(Claims):
 
     def _has_work(self, subscription: Subscription) -> bool:
         """Look without a lock, so that idle workers disturb no writer."""
-        backlog = self.backlog([subscription.name]).get(subscription.name)
-        if backlog is None:
+        due = exists().where(ClaimRow.subscription == subscription.name, ClaimRow.available_at <= DatabaseNow())
+        head = select(HeadRow.position).where(HeadRow.log == subscription.log).scalar_subquery()
+        looked = select(due, SubscriptionRow.cursor, head).where(SubscriptionRow.name == subscription.name)
+        with self._database.reading() as connection:
+            row = connection.execute(looked).one_or_none()
+        if row is None:
             return False
+        is_due, cursor, end = row
         last = subscription.selection.last
-        end = backlog.head if last is None else min(last, backlog.head)
-        return bool(backlog.due) or backlog.cursor < end
+        return bool(is_due) or cursor < (end if last is None else min(last, end))
 
     def heartbeat(self, claim: Claim, *, lease: float, progress: Mapping[str, Any] | None = None) -> bool:
         values: dict[str, Any] = {"available_at": DatabaseNow(lease)}

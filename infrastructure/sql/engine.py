@@ -61,7 +61,11 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection for reading, in a transaction that sees one state."""
+        """A connection for reading: on SQLite a transaction sees one state, on PostgreSQL each statement does."""
+        if self.is_postgres:
+            with self.calling() as connection:
+                yield connection
+            return
         with translated(), self.engine.connect() as connection:
             yield connection
             connection.rollback()

@@ -144,14 +144,13 @@ _PROBLEMS = {
     409: "The subject's last event is not at the expected position.",
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
-    422: "The event is refused: its shape, its type, its key.",
+    422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
     503: "A store cannot be reached now; try again after `Retry-After` seconds.",
 }
 _GOOD = {
     200: "What was asked for; of an event that was waited for, its task.",
     202: "Stored for ever; the task is queued.",
     207: "Some events were stored, some were not: each item says.",
-    422: "Nothing was stored: an event of the all-or-nothing batch was refused.",
 }
 _KEY = {
     "name": "Idempotency-Key",
@@ -172,7 +171,7 @@ _PREFER = {
 def _answers(*problems: int, **schemas: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """The responses of a route: `ok`-statuses by `_NNN` names, and the problems it may answer with."""
     good: dict[int | str, dict[str, Any]] = {
-        int(name[1:]): {"description": _GOOD[int(name[1:])], "content": {"application/json": {"schema": schema}}}
+        int(name[1:]): {"description": _GOOD.get(int(name[1:]), ""), "content": {"application/json": {"schema": schema}}}
         for name, schema in schemas.items()
     }
     bad: dict[int | str, dict[str, Any]] = {
@@ -181,6 +180,8 @@ def _answers(*problems: int, **schemas: dict[str, Any]) -> dict[int | str, dict[
     }
     # FastAPI adds an answer of its own (422, in its own shape) wherever there is no `default`.
     other = {"description": "Any other problem.", "content": {"application/problem+json": {"schema": ref("Problem")}}}
+    for status in good.keys() & bad.keys():
+        bad[status]["content"] |= good[status]["content"]
     return {**good, **bad, "default": other}
 
 
@@ -209,7 +210,7 @@ SUBMIT: dict[str, Any] = {
     },
 }
 BATCH: dict[str, Any] = {
-    "responses": _answers(400, 413, 415, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")),
+    "responses": _answers(400, 413, 415, 422, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")),
     "openapi_extra": {
         "parameters": [_KEY],
         "requestBody": _body(

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Match
 
 from domain import errors
 from domain.errors import Fault, PlayheadError
@@ -29,6 +29,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
 }
 RETRY_AFTER_SECONDS = 2
 
+_METHODS = ("GET", "POST")
 _PLAIN = {404: "not-found", 405: "method-not-allowed", 500: "internal-error"}
 
 
@@ -109,9 +110,11 @@ def unexpected(path: str) -> Response:
 
 def _methods_of(request: Request) -> str:
     """The methods of a path, over all the routes that have it."""
-    path = request.url.path
-    routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
-    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return ", ".join(
+        method for method, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    )
 
 
 def meaning_of(code: str) -> str | None:

@@ -55,7 +55,7 @@ MALFORMED = {
     "surrogate in UTF-8": (text().encode().replace(b"UA", b"\xed\xa0\x80"), ""),
     "65 levels": (with_data("[" * 65 + "]" * 65), "/data" + "/0" * 64),
     "100,000 levels": (with_data("[" * 100_000 + "]" * 100_000), "/data" + "/0" * 64),
-    "100,000 open arrays": ("[" * 100_000, ""),
+    "100,000 open arrays": ("[" * 100_000, "/0" * 64),
 }
 
 

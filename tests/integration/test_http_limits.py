@@ -1,0 +1,116 @@
+"""Limits over a real connection: what is too large is read and thrown away, so that the client reads the answer."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from interfaces.http.bodies import MAX_BODY, MAX_EVENT
+from tests.integration.http import JSON, NDJSON, Http, event, served, text
+
+
+@pytest.fixture
+def http(database_url: str, tmp_path: Path) -> Iterator[Http]:
+    with served(database_url, tmp_path, unknown_types="keep") as found:
+        yield found
+
+
+@pytest.fixture
+def client(http: Http) -> Iterator[httpx.Client]:
+    """A client of a real server on a free port of the loopback."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(http.app, log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    host, port = listener.getsockname()
+    try:
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=20) as found:
+            yield found
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+
+
+def in_chunks(size: int) -> Iterator[bytes]:
+    """A body of which nobody says beforehand how long it is."""
+    for begin in range(0, size, 65_536):
+        yield b"x" * min(65_536, size - begin)
+
+
+@pytest.mark.parametrize("size", [MAX_EVENT + 1, 5 * MAX_EVENT, MAX_BODY])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_sender_of_an_event_that_is_too_large_reads_the_answer(
+    client: httpx.Client, http: Http, size: int, chunked: bool
+):
+    answer = client.post("/events", content=in_chunks(size) if chunked else b"x" * size, headers=JSON)
+
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+    assert client.post("/events", json=event()).status_code == 202
+    assert http.stored() == 1
+
+
+def test_the_sender_of_a_batch_that_is_too_large_reads_the_answer(client: httpx.Client, http: Http):
+    answer = client.post("/events/batch", content=b"\n" * (MAX_BODY + 1), headers=NDJSON)
+
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+    assert http.stored() == 0
+
+
+def test_a_batch_up_to_the_limit_is_taken(client: httpx.Client, http: Http):
+    line = json.dumps({"type": "kept", "data": "x" * (MAX_EVENT // 2)})
+    count = MAX_BODY // (len(line) + 1)
+    body = "\n".join([line] * count).ljust(MAX_BODY)
+
+    assert client.post("/events/batch", content=body, headers=NDJSON).status_code == 202
+    assert http.stored() == count
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/events", 413), ("/events/batch", 415), ("/search", 415), ("/nowhere", 404), ("/livez", 405)],
+)
+def test_a_large_body_that_is_not_wanted_does_not_keep_the_answer_from_its_sender(
+    client: httpx.Client, path: str, status: int
+):
+    answer = client.post(path, content=b"x" * MAX_BODY, headers={"content-type": "text/plain"})
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/livez").status_code == 200
+
+
+def test_a_chunked_event_is_read_whole(client: httpx.Client, http: Http):
+    body = text(subject="chunked").encode()
+    answer = client.post("/events", content=(body[index : index + 7] for index in range(0, len(body), 7)), headers=JSON)
+
+    assert (answer.status_code, http.stored()) == (202, 1)
+
+
+def test_a_client_that_leaves_before_its_body_is_sent_stores_nothing_and_disturbs_nobody(
+    client: httpx.Client, http: Http, capfd: pytest.CaptureFixture[str]
+):
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+        connection.sendall(b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")
+    deadline = time.monotonic() + 10
+    while 'status="499"' not in client.get("/metrics").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert client.post("/events", json=event()).status_code == 202
+    assert http.stored() == 1
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_head_request_is_answered_without_a_body(client: httpx.Client):
+    answer = client.head("/events")
+
+    assert (answer.status_code, answer.content) == (405, b"")
+    assert client.get("/livez").status_code == 200
