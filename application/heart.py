@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from application.ports.claims import Claim, Claims
-from domain.errors import Unavailable
 
 Progress = Callable[[], Mapping[str, Any]]
 
@@ -49,6 +48,5 @@ class Heart:
             for claim, progress in beating:
                 try:
                     self._claims.heartbeat(claim, lease=self._lease, progress=progress())
-                except Unavailable:
-                    # The lease may run out meanwhile; the next beat tries again.
+                except Exception:  # noqa: BLE001, S112  # the next beat tries again; if the lease runs out meanwhile, the fence decides
                     continue

@@ -16,8 +16,7 @@ RING_AGAIN_SECONDS = 4.0
 @dataclass(slots=True)
 class _Waiting:
     mark: tuple[int, int]
-    since: float
-    rung: float | None = None
+    ring_at: float
 
 
 class Sweeper:
@@ -51,11 +50,10 @@ class Sweeper:
                 continue
             waiting = self._waiting.get(name)
             if waiting is None or waiting.mark != backlog.mark:
-                self._waiting[name] = _Waiting(backlog.mark, now)
+                self._waiting[name] = _Waiting(backlog.mark, now + SWEEP_SECONDS)
                 continue
-            patience = SWEEP_SECONDS if waiting.rung is None else RING_AGAIN_SECONDS
-            if now - (waiting.rung or waiting.since) >= patience:
+            if now >= waiting.ring_at:
                 self._dispatcher.ring(name)
-                waiting.rung = now
+                waiting.ring_at = now + RING_AGAIN_SECONDS
                 rung.append(name)
         return rung

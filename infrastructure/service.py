@@ -35,7 +35,7 @@ class Service:
         if migrate:
             store.upgrade()
         store.require_newest()
-        _collect_rarely()
+        collect_rarely()
         store.claims.register(container.subscriptions().values())
 
     def open_index(self) -> None:
@@ -61,6 +61,10 @@ class Service:
             self._become_the_service()
         container.engine_threads().start(container.engine(), container.sweeper(), container.journal())
         self._engine_runs = True
+
+    def hand_back(self) -> None:
+        """Begin no further claim, and hand back what has not run."""
+        self._container.engine().stop()
 
     def stop(self) -> None:
         """Take no more events, hand back what has not run, and close everything."""
@@ -92,7 +96,7 @@ class Service:
         store.claims.end_leases(SERVICE_OWNER)
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Tune the garbage collector for batches: many objects at once, held by no cycle, gone when the batch is.
 
     With Python's own threshold (700 objects) the collector took a third of a batch's time.

@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     )
     celery_result_backend: str = Field(
         "",
-        description="Where Celery keeps the answers of its tasks. Empty: nowhere; nothing depends on them.",
+        description="Where Celery keeps the answers of tasks that clients send. Empty: in the broker where that is "
+        "Redis, else nowhere. Nothing depends on them.",
     )
     elasticsearch_url: str = Field(
         "", description="Elasticsearch 8 or 9. Empty: the embedded search, a SQLite file in PLAYHEAD_HOME."

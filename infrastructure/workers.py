@@ -1,5 +1,7 @@
 """Workers: the life of a Celery worker's processes, and of beat."""
 
+import logging as std_logging
+import os
 import signal
 import sys
 import threading
@@ -14,7 +16,7 @@ from infrastructure import logging
 from infrastructure.celery.app import PROCESS, RING, make_celery
 from infrastructure.celery.tasks import Bell
 from infrastructure.container import WORKER_OWNER, Container
-from infrastructure.service import Service
+from infrastructure.service import Service, collect_rarely
 
 _EXIT_NOT_CONFIGURED = 4
 
@@ -31,6 +33,10 @@ class Worker:
         self._service: Service | None = None
         self._bell: Bell | None = None
         self._lock = threading.Lock()
+        # Nothing is ever written: it ends for all children when the parent closes its end, or dies.
+        self._stop_heard, stop_said = os.pipe()
+        self._stop_said: int | None = stop_said
+        self._parent = os.getpid()
         self.app = self._make_app(container)
 
     def _make_app(self, container: Container) -> Celery:
@@ -44,18 +50,23 @@ class Worker:
         def ring(subscription: Any = None, *_: Any, **__: Any) -> None:
             self._opened().ring(subscription)
 
+        signals.celeryd_init.connect(self._set_up_logging, weak=False)
+        # Somebody must listen, or Celery sets up logging its own way.
         signals.setup_logging.connect(self._set_up_logging, weak=False)
         signals.worker_init.connect(self._check, weak=False)
         signals.worker_ready.connect(self._ring_each, weak=False)
-        signals.worker_process_init.connect(self._open, weak=False)
+        signals.worker_shutting_down.connect(self._say_stop, weak=False)
+        signals.worker_process_init.connect(self._open_child, weak=False)
         signals.worker_process_shutdown.connect(self._close, weak=False)
         return app
 
     def _set_up_logging(self, **_: Any) -> None:
         logging.configure(self._settings.log_format, self._settings.log_level)
+        std_logging.captureWarnings(True)
 
     def _check(self, **_: Any) -> None:
         """Refuse to start on a database that needs migrations, or without a broker. Runs before the fork."""
+        self._parent = os.getpid()
         try:
             require_broker(self._container)
             Service(self._container).prepare(migrate=False)
@@ -70,16 +81,33 @@ class Worker:
         for name in self._container.subscriptions():
             self._container.dispatcher().ring(name)
 
-    def _open(self, **_: Any) -> None:
-        """Open the stores of this process."""
+    def _say_stop(self, **_: Any) -> None:
+        """Let the children hand back what they have not begun. Celery tells them nothing: it waits for them."""
+        if self._stop_said is not None:
+            os.close(self._stop_said)
+            self._stop_said = None
+
+    def _open_child(self, **_: Any) -> None:
+        """Open a child's stores. A pool without processes says so too, in its parent."""
+        if os.getpid() != self._parent:
+            self._say_stop()  # the child's copy of that end; the parent's decides
+        self._open()
+
+    def _open(self) -> None:
+        """Make the ports of this process. Nothing is connected, so no child is late for a database that is away."""
         container = Container(
             settings=providers.Object(self._settings),
             registry=providers.Object(self._container.registry()),
             owner_kind=providers.Object(WORKER_OWNER),
         )
         self._service = Service(container)
-        self._service.prepare(migrate=False)
+        collect_rarely()
         self._bell = Bell(container.engine(), container.events(), container.states(), container.journal())
+        threading.Thread(target=self._hand_back_when_told, args=(self._service,), name="stop", daemon=True).start()
+
+    def _hand_back_when_told(self, service: Service) -> None:
+        os.read(self._stop_heard, 1)
+        service.hand_back()
 
     def _close(self, **_: Any) -> None:
         if self._service is not None:

@@ -24,6 +24,8 @@ CELERY_STATES: Mapping[TaskStatus, CeleryState] = {
     "failed": "FAILURE",
     "discarded": "FAILURE",
 }
+_BEGUN = {"status": "processing", "current_step": "", "progress": 0.0}
+"""The meta of a run that has said nothing yet."""
 ENDED: frozenset[TaskStatus] = frozenset({"succeeded", "failed", "discarded"})
 
 
@@ -60,7 +62,7 @@ def get_task(
 def task_of(event: RecordedEvent, state: TaskState, *, contexts: ContextLog, registry: PipelineRegistry) -> Task:
     """The task of an event whose state is known."""
     result = None
-    meta = state.progress
+    meta = state.progress or (_BEGUN if state.status == "running" else None)
     if state.context_position is not None:
         deciding = next(row for row in contexts.of_event(event.position) if row.position == state.context_position)
         context = TaskContext.from_json(deciding.context)

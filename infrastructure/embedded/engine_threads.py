@@ -1,6 +1,7 @@
 """EngineThreads: the engine on threads inside the API process; a ring wakes one of them."""
 
 import threading
+import time
 from collections import OrderedDict
 
 from application.engine import Engine
@@ -42,15 +43,18 @@ class EngineThreads(Dispatcher):
             self._threads.append(thread)
 
     def stop(self, seconds: float = 25.0) -> None:
-        """Hand back what has not run, and end the threads."""
+        """Hand back what has not run, and end the threads; wait for them at most some seconds."""
         if self._engine is not None:
             self._engine.stop()
-            self._engine.heart.stop()
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
+        end = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(timeout=seconds)
+            thread.join(timeout=max(0.0, end - time.monotonic()))
+        # Last: what still ran needed its lease.
+        if self._engine is not None:
+            self._engine.heart.stop()
 
     def _run(self, engine: Engine, journal: Journal) -> None:
         while (name := self._next()) is not None:

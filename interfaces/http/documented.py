@@ -171,7 +171,10 @@ _PREFER = {
 def _answers(*problems: int, **schemas: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """The responses of a route: `ok`-statuses by `_NNN` names, and the problems it may answer with."""
     good: dict[int | str, dict[str, Any]] = {
-        int(name[1:]): {"description": _GOOD.get(int(name[1:]), ""), "content": {"application/json": {"schema": schema}}}
+        int(name[1:]): {
+            "description": _GOOD.get(int(name[1:]), ""),
+            "content": {"application/json": {"schema": schema}},
+        }
         for name, schema in schemas.items()
     }
     bad: dict[int | str, dict[str, Any]] = {

@@ -24,9 +24,7 @@ NDJSON = {"content-type": "application/x-ndjson"}
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 CLOUDEVENTS = {"content-type": "application/cloudevents-batch+json"}
 _DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text())
-_PATHS = [
-    (re.compile(re.sub(r"{\w+}", "[^/]+", path)), operations) for path, operations in _DOCUMENT["paths"].items()
-]
+_PATHS = [(re.compile(re.sub(r"{\w+}", "[^/]+", path)), operations) for path, operations in _DOCUMENT["paths"].items()]
 
 Answer = TypeVar("Answer")
 
@@ -68,14 +66,14 @@ class Http:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
 
-    def post(self, body: str | bytes | Any, headers: Mapping[str, str] = JSON, *, path: str = "/events") -> httpx.Response:
+    def post(
+        self, body: str | bytes | Any, headers: Mapping[str, str] = JSON, *, path: str = "/events"
+    ) -> httpx.Response:
         """Post a body: text and bytes as they are, anything else as JSON."""
         content = body if isinstance(body, str | bytes) else json.dumps(body)
         return self.request("POST", path, content=content, headers={**JSON, **headers})
 
-    def batch(
-        self, body: str | bytes | Any, headers: Mapping[str, str] = JSON, *, query: str = ""
-    ) -> httpx.Response:
+    def batch(self, body: str | bytes | Any, headers: Mapping[str, str] = JSON, *, query: str = "") -> httpx.Response:
         return self.post(body, headers, path="/events/batch" + query)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:

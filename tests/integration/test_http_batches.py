@@ -47,7 +47,12 @@ def test_an_empty_batch_is_taken_and_has_no_outcomes(http: Http, body: str, head
 
 
 def test_a_bad_event_is_refused_alone(http: Http):
-    bad = ['{"type":', event(data={**flight(), "month": 13, "extra": 1}), event(type="flight.recordet"), event(colour=1)]
+    bad = [
+        '{"type":',
+        event(data={**flight(), "month": 13, "extra": 1}),
+        event(type="flight.recordet"),
+        event(colour=1),
+    ]
     lines = [text(), *(line if isinstance(line, str) else json.dumps(line) for line in bad), text()]
     answer = http.batch("\n".join(lines), NDJSON)
 
@@ -126,7 +131,9 @@ def test_a_batch_of_over_five_hundred_is_answered_once(http: Http):
     answer = http.batch("\n".join(text(subject=str(number)) for number in range(1201)), NDJSON)
 
     assert (answer.status_code, len(answer.json()["items"]), http.stored()) == (202, 1201, 1201)
-    positions = [http.get(f"/events/{answer.json()['items'][index]['event_id']}").json()["position"] for index in (0, 1200)]
+    positions = [
+        http.get(f"/events/{answer.json()['items'][index]['event_id']}").json()["position"] for index in (0, 1200)
+    ]
     assert positions == [1, 1201]
 
 

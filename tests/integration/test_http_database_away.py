@@ -43,7 +43,13 @@ def test_a_database_that_is_away_is_said_at_once_and_what_comes_back_is_used(ser
     server.kill()
 
     event_id = before.json()["task_id"]
-    paths = ("/events", "/events?status=queued", f"/events/{event_id}", f"/events/{event_id}/contexts", f"/tasks/{event_id}")
+    paths = (
+        "/events",
+        "/events?status=queued",
+        f"/events/{event_id}",
+        f"/events/{event_id}/contexts",
+        f"/tasks/{event_id}",
+    )
     for ask in (
         lambda: working.post(event()),
         lambda: working.post(event(), {"prefer": "wait=20"}),

@@ -1,11 +1,13 @@
 """POST /events: every form, every header, and the answers of a repeat."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.integration.http import STRUCTURED, Http, cloud, event, flight, pointers, problem, text
+from tests.integration.http import STRUCTURED, Http, cloud, event, flight, pointers, problem, served, text
 
 BINARY = {
     "ce-specversion": "1.0",
@@ -65,9 +67,7 @@ def test_a_binary_cloudevent_is_stored_with_its_extensions(http: Http):
     assert stored["attributes"] == {"myext": "seven", "datacontenttype": "application/json"}
 
 
-def test_the_data_comes_back_to_the_letter(database_url: str, tmp_path):
-    from tests.integration.http import served
-
+def test_the_data_comes_back_to_the_letter(database_url: str, tmp_path: Path):
     data = '{"z":1e2,  "a":1.50,"n":\t-0,"u":"\\u0000\\u00e9é\\/","b":12345678901234567890123}'
     with served(database_url, tmp_path, unknown_types="keep") as http:
         answer = http.post('{"type":"kept","data":' + data + "}")
@@ -78,9 +78,7 @@ def test_the_data_comes_back_to_the_letter(database_url: str, tmp_path):
 
 
 @pytest.mark.parametrize("data", ["null", "[]", '"text"', "7", "{}"])
-def test_any_json_value_is_data_of_an_unrouted_event(database_url: str, tmp_path, data: str):
-    from tests.integration.http import served
-
+def test_any_json_value_is_data_of_an_unrouted_event(database_url: str, tmp_path: Path, data: str):
     with served(database_url, tmp_path, unknown_types="keep") as http:
         answer = http.post('{"type":"kept","data":' + data + "}")
 
@@ -126,19 +124,12 @@ def test_a_key_is_unique_with_its_source(http: Http):
 def test_header_and_cloudevents_id_are_one_space_of_keys(http: Http):
     first = http.post(event(source="nyc"), {"idempotency-key": "a-1"})
     structured = http.post(cloud(), STRUCTURED)
-    binary = http.post(http_text(), {**BINARY, "ce-id": "a-1"})
+    binary = http.post(json.dumps(flight()), {**BINARY, "ce-id": "a-1"})
 
     for again in (structured, binary):
         assert again.json()["event_id"] == first.json()["event_id"]
         assert again.headers["idempotency-replayed"] == "true"
     assert http.stored() == 1
-
-
-def http_text() -> str:
-    """The exact data text of `event` and `cloud`."""
-    import json
-
-    return json.dumps(flight())
 
 
 def test_a_header_and_a_cloudevents_id_that_differ_are_refused(http: Http):
@@ -152,9 +143,8 @@ def test_a_header_and_a_cloudevents_id_that_differ_are_refused(http: Http):
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "tab\there", "caf\xe9"])
 def test_a_key_that_cannot_be_one_is_refused(http: Http, key: str):
-    answer = http.request(
-        "POST", "/events", content=text(), headers=[(b"content-type", b"application/json"), (b"idempotency-key", key.encode("latin-1"))]
-    )  # fmt: skip
+    headers = [(b"content-type", b"application/json"), (b"idempotency-key", key.encode("latin-1"))]
+    answer = http.request("POST", "/events", content=text(), headers=headers)
 
     assert (answer.status_code, pointers(problem(answer))) == (422, ["/headers/idempotency-key"])
     assert http.stored() == 0

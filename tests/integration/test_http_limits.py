@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -46,11 +46,11 @@ def in_chunks(size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [MAX_EVENT + 1, 5 * MAX_EVENT, MAX_BODY])
-@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("send", [bytes, in_chunks], ids=["whole", "chunked"])
 def test_the_sender_of_an_event_that_is_too_large_reads_the_answer(
-    client: httpx.Client, http: Http, size: int, chunked: bool
+    client: httpx.Client, http: Http, size: int, send: Callable[[int], bytes | Iterator[bytes]]
 ):
-    answer = client.post("/events", content=in_chunks(size) if chunked else b"x" * size, headers=JSON)
+    answer = client.post("/events", content=send(size), headers=JSON)
 
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
     assert client.post("/events", json=event()).status_code == 202
@@ -98,7 +98,9 @@ def test_a_client_that_leaves_before_its_body_is_sent_stores_nothing_and_disturb
     client: httpx.Client, http: Http, capfd: pytest.CaptureFixture[str]
 ):
     with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
-        connection.sendall(b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")
+        connection.sendall(
+            b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"
+        )
     deadline = time.monotonic() + 10
     while 'status="499"' not in client.get("/metrics").text:
         assert time.monotonic() < deadline

@@ -42,7 +42,9 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
 @pytest.fixture
 def orders(database_url: str, tmp_path: Path) -> Iterator[Http]:
     """A service with a pipeline that fails as its events say."""
-    registry = PipelineRegistry([Pipeline(name="orders", accepts={"order.placed": Order}, nodes=(judge,), retry=Retry(attempts=5))])
+    registry = PipelineRegistry(
+        [Pipeline(name="orders", accepts={"order.placed": Order}, nodes=(judge,), retry=Retry(attempts=5))]
+    )
     with served(database_url, tmp_path, engine=True, registry=providers.Object(registry)) as found:
         yield found
 
@@ -126,9 +128,7 @@ def test_a_search_filters_sorts_and_aggregates(searched: Http):
 
 def test_a_search_by_url_is_the_same_search(searched: Http):
     by_url = searched.get("/search?q=late&filter.dest=MIA&sort=-arr_delay&size=1").json()
-    by_body = post_search(
-        searched, {"q": "late", "filters": {"dest": "MIA"}, "sort": "-arr_delay", "size": 1}
-    ).json()
+    by_body = post_search(searched, {"q": "late", "filters": {"dest": "MIA"}, "sort": "-arr_delay", "size": 1}).json()
 
     assert by_url == by_body
     assert searched.get("/search?filter.dest=MIA&filter.dest=IAH").json()["total"] == 5
@@ -153,7 +153,9 @@ def test_a_search_of_the_wrong_shape_is_refused_with_its_place(http: Http, body:
     assert pointers(problem(answer)) == [place]
 
 
-@pytest.mark.parametrize("body", ["", "{", '{"q":"\\ud800"}', '{"size":NaN}', '{"q":"a","q":"b"}', "[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "body", ["", "{", '{"q":"\\ud800"}', '{"size":NaN}', '{"q":"a","q":"b"}', "[" * 100_000, b"\xff"]
+)
 def test_a_search_that_is_not_strict_json_is_refused(http: Http, body: str | bytes):
     answer = post_search(http, body)
 

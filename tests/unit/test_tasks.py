@@ -19,7 +19,9 @@ from infrastructure.memory.store import MemoryStore
 from tests.factories import NewContextFactory, NewEventFactory
 
 ORDERS = of_pipeline("orders")
-REGISTRY = PipelineRegistry([Pipeline(name="orders", accepts={"order.placed": BaseModel}, nodes=(), retry=Retry(attempts=5))])
+REGISTRY = PipelineRegistry(
+    [Pipeline(name="orders", accepts={"order.placed": BaseModel}, nodes=(), retry=Retry(attempts=5))]
+)
 
 
 class Orders:
@@ -48,9 +50,7 @@ class Orders:
         event = self.store.events.get(self.new.id)
         assert event is not None
         failure = None if status == "completed" else Failure(node="judge", type="TransientError", message="away")
-        run = Run(
-            pipeline="orders", generation=0, attempt=attempt, fingerprint="f", status=status, failure=failure
-        )
+        run = Run(pipeline="orders", generation=0, attempt=attempt, fingerprint="f", status=status, failure=failure)
         context = TaskContext(event=event, outputs={"judge": "good"}).ended(run)
         again = () if again_in is None else (Requeue(first=1, last=1, attempt=attempt, delay=again_in),)
         new = NewContextFactory(status=status, context=context.json)
@@ -94,6 +94,7 @@ def test_an_event_whose_worker_has_not_spoken_yet_is_in_progress_too():
     task = orders.task()
 
     assert (task.state, task.status) == ("PROGRESS", "running")
+    assert task.meta == {"status": "processing", "current_step": "", "progress": 0.0}
 
 
 def test_an_event_that_completed_is_a_success_with_each_nodes_output():
