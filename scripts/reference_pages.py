@@ -5,19 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import typer.main
 
 from infrastructure.settings import Settings
 from interfaces.cli.main import app
+from interfaces.cli.output import EXIT_CODES
 from interfaces.http.openapi import document
 
 ROOT = Path(__file__).resolve().parent.parent
+_TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "array": "names separated by commas",
+    "object": "JSON object",
+}
 MADE = "Made by `scripts/reference`; change the code it is read off, not this page."
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 ran and some failed, 2 bad usage, 3 not found, 4 configuration or connection, "
-    "130 interrupted."
-)
 
 
 def pages() -> dict[str, str]:
@@ -32,33 +35,33 @@ def pages() -> dict[str, str]:
 
 
 def env_example() -> str:
-    lines = ["# Every setting with its default. Copy to .env and change what you need.", f"# {MADE}"]
-    for name, field in Settings.model_fields.items():
-        lines += ["", f"# {field.description}", f"#{name.upper()}={_default(field.default)}"]
+    lines = ["# Every setting with its type and default. Copy to .env and change what you need.", f"# {MADE}"]
+    for name, type_, default, described in _settings():
+        lines += ["", f"# {described}", f"# {type_}", f"#{name}={default}"]
     return "\n".join(lines) + "\n"
 
 
 def settings() -> str:
     rows = [
-        (f"`{name.upper()}`", f"`{_default(field.default)}`" if _default(field.default) else "", field.description)
-        for name, field in Settings.model_fields.items()
+        (f"`{name}`", type_, f"`{default}`" if default else "", described)
+        for name, type_, default, described in _settings()
     ]
-    intro = "Precedence: command-line flag, environment, `.env` in the working directory, default."
-    intro += "\nA wrong value stops the start, with its name."
-    return _page("Settings", intro, _table(("setting", "default", "what it is"), rows))
+    intro = "Precedence: command-line flag, environment, `.env` in the working directory, default.\n"
+    intro += "A wrong value stops the start, with its name. `playhead config show` tells each value and its origin."
+    return _page("Settings", intro, _table(("setting", "type", "default", "what it is"), rows))
 
 
 def commands() -> str:
+    intro = "Data goes to standard output, everything else to standard error; `--json` is for machines.\n\n"
+    intro += _table(("exit code", "meaning"), [(f"{code}", meaning) for code, meaning in EXIT_CODES.items()])
     parts = []
     for path, command in _commands(typer.main.get_command(app), ()):
-        usage = " ".join(
-            ["playhead", *path, *(_usage(each) for each in command.params if isinstance(each, click.Argument))]
-        )
-        parts.append(f"## `{usage}`\n\n{(command.help or '').strip()}")
-        rows = [(_spelled(each), _described(each)) for each in command.params if each.name != "help"]
+        usage = " ".join(["playhead", *path, *(_usage(each) for each in command.params if _is_argument(each))])
+        parts.append(f"## `{usage}`\n\n{command.help.strip()}")
+        rows = [(_spelled(each), _described(each)) for each in command.params]
         if rows:
             parts.append(_table(("parameter", "what it is"), rows))
-    return _page("Commands", EXIT_CODES, "\n\n".join(parts))
+    return _page("Commands", intro, "\n\n".join(parts))
 
 
 def api() -> str:
@@ -84,29 +87,50 @@ def api() -> str:
     )
 
 
-def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    if path:
+def _settings() -> Iterator[tuple[str, str, str, str]]:
+    """Name, type, default and description of every setting."""
+    schema = Settings.model_json_schema()["properties"]
+    for name, field in Settings.model_fields.items():
+        yield name.upper(), _type(schema[name]), _default(field.default), field.description or ""
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return " or ".join(schema["enum"])
+    word = {"path": "folder"}.get(schema.get("format", ""), _TYPES[schema["type"]])
+    bounds = [f"{word} {schema[key]:g}" for key, word in (("minimum", "from"), ("maximum", "to")) if key in schema]
+    return " ".join([word, *bounds])
+
+
+# The commands of typer are those of a click of its own; all of it is told by attributes.
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not hasattr(command, "commands") or not path:
         yield path, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from _commands(inner, (*path, name))
 
 
-def _usage(argument: click.Argument) -> str:
-    name = str(argument.name).upper()
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+def _usage(argument: Any) -> str:
+    name = argument.name.upper()
     return name if argument.required else f"[{name}]"
 
 
-def _spelled(parameter: click.Parameter) -> str:
-    if isinstance(parameter, click.Argument):
-        return f"`{str(parameter.name).upper()}`"
+def _spelled(parameter: Any) -> str:
+    if _is_argument(parameter):
+        return f"`{parameter.name.upper()}`"
     return ", ".join(f"`{spelling}`" for spelling in (*parameter.opts, *parameter.secondary_opts))
 
 
-def _described(parameter: click.Parameter) -> str:
-    described = getattr(parameter, "help", None) or ""
-    default = parameter.default
-    shown = default not in {None, False, ""} and not callable(default) and default != []
-    return f"{described} Default: {default}." if shown and isinstance(default, str | int | float) else described
+def _described(parameter: Any) -> str:
+    bounds = [
+        f"{word} {value:,}" for word, value in (("from", parameter.min), ("to", parameter.max)) if value is not None
+    ]
+    described = f"{parameter.help} ({' '.join(bounds)})" if bounds else parameter.help
+    return f"{described} Default: {parameter.default}." if parameter.default else described
 
 
 def _default(default: Any) -> str:

@@ -12,7 +12,15 @@ from domain import errors
 
 DONE, SOME_FAILED, BAD_USAGE, NOT_FOUND, NOT_CONFIGURED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-_EXIT_CODES: Mapping[type[errors.PlayheadError], int] = {
+EXIT_CODES: Mapping[int, str] = {
+    DONE: "done",
+    SOME_FAILED: "it ran, and some of it failed or was refused",
+    BAD_USAGE: "the command cannot be understood so",
+    NOT_FOUND: "there is nothing of this name or id",
+    NOT_CONFIGURED: "a setting is wrong, or something that it names cannot be reached",
+    INTERRUPTED: "interrupted by Ctrl-C",
+}
+_CODE_OF: Mapping[type[errors.PlayheadError], int] = {
     errors.NotFound: NOT_FOUND,
     errors.Misconfigured: NOT_CONFIGURED,
     errors.Unavailable: NOT_CONFIGURED,
@@ -28,7 +36,7 @@ _EXIT_CODES: Mapping[type[errors.PlayheadError], int] = {
 
 def exit_code_of(error: errors.PlayheadError) -> int:
     """The exit code of an error; 1 for one that has no other."""
-    return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), SOME_FAILED)
+    return next((code for kind, code in _CODE_OF.items() if isinstance(error, kind)), SOME_FAILED)
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -1,6 +1,7 @@
 """The HTTP server of `dev` and `serve`: one process, stopped cleanly by Ctrl-C or SIGTERM."""
 
 import errno
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,9 @@ def run(container: "Container", *, migrate: bool) -> None:
         )
         host, port = listener.getsockname()[:2]
         output.say(f"Playhead on http://{host}:{port}, state in {_state(container)}. Ctrl-C stops it.")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # The server raises the signal again once it has stopped; the engine is to be stopped after it.
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         listener.close()

@@ -1,0 +1,95 @@
+"""Engines over a store in memory: a journal that remembers, and handlers as small as a test needs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from application.engine import Batch, Engine, Outcome, Work
+from application.heart import Heart
+from application.ports.claims import Claim
+from application.ports.dispatcher import Dispatcher
+from application.ports.journal import ClaimEnded, Journal
+from application.subscription import Selection, Subscription, of_pipeline
+from infrastructure.memory.dispatcher import MemoryDispatcher
+from infrastructure.memory.store import MemoryStore
+from tests.factories import NewContextFactory, NewEventFactory
+from tests.stores import StillClock
+
+ORDERS = of_pipeline("orders", batch=2)
+
+
+class MemoryJournal(Journal):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.ended: list[ClaimEnded] = []
+        self.refused: list[Claim] = []
+        self.failures: list[tuple[str, Exception]] = []
+
+    def claim_ended(self, ended: ClaimEnded) -> None:
+        self.ended.append(ended)
+
+    def completion_refused(self, claim: Claim, error: Exception) -> None:
+        self.refused.append(claim)
+
+    def documents_rejected(self, event_ids: Sequence[str], reason: str) -> None: ...
+
+    def failed(self, what: str, error: Exception) -> None:
+        self.failures.append((what, error))
+
+
+def completed(batch: Batch) -> list[Outcome]:
+    """Each row gets a completed context."""
+    return [
+        Outcome(position=row.position, context=NewContextFactory(event_position=row.position)) for row in batch.rows
+    ]
+
+
+class Bench:
+    """A store in memory on a clock that stands still, and engines on it."""
+
+    def __init__(self) -> None:
+        self.clock = StillClock()
+        self.store = MemoryStore(self.clock)
+        self.dispatcher = MemoryDispatcher()
+        self.journal = MemoryJournal()
+
+    def engine(self, handle: Callable[[Batch], Sequence[Outcome]] = completed, *others: Work, **options: Any) -> Engine:
+        subscription: Subscription = options.pop("subscription", ORDERS)
+        works = [self.work(subscription, handle, begin=options.pop("begin", None)), *others]
+        self.store.claims.register([work.subscription for work in works])
+        dispatcher: Dispatcher = options.pop("dispatcher", self.dispatcher)
+        return Engine(
+            works={work.subscription.name: work for work in works},
+            claims=options.pop("claims", self.store.claims),
+            dispatcher=dispatcher,
+            journal=self.journal,
+            owner="test",
+            heart=Heart(self.store.claims, lease=30),
+            **options,
+        )
+
+    def work(
+        self,
+        subscription: Subscription,
+        handle: Callable[[Batch], Sequence[Outcome]] = completed,
+        *,
+        begin: Callable[[], None] | None = None,
+    ) -> Work:
+        log = self.store.events if subscription.log == "events" else self.store.contexts
+        return Work(
+            subscription=subscription,
+            load=lambda selection, limit: log.read(selection, limit=limit),
+            handle=handle,
+            begin=begin,
+        )
+
+    def append(self, count: int, **changes: Any) -> None:
+        self.store.events.append(NewEventFactory.build_batch(count, **changes))
+
+    def done(self) -> list[int]:
+        """The positions of the events that have a completed context, as often as they have one."""
+        contexts = self.store.contexts.read(Selection(where={"status": "completed"}), limit=1000)
+        return sorted(context.event_position for context in contexts)
+
+    def backlog(self, name: str = "orders") -> Any:
+        return self.store.claims.backlog([name])[name]
