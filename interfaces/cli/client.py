@@ -19,12 +19,16 @@ class Client:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+            host, port = parts.hostname, parts.port
+        except ValueError:  # a port that is no number
+            host = None
+        if parts.scheme not in {"http", "https"} or not host:
             raise InvalidRequest(f"{url!r} is not the URL of a service, such as http://127.0.0.1:8080.")
         self._url = url
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT)
+        self._connection = kind(host, port, timeout=TIMEOUT)
         self._prefix = parts.path.rstrip("/")
 
     def request(
@@ -33,7 +37,7 @@ class Client:
         """Send a request; the answer's status, and its JSON.
 
         Raises:
-            Unavailable: nothing answers at the URL.
+            Unavailable: nothing answers at the URL, or something that is no Playhead.
         """
         try:
             self._connection.request(method, self._prefix + path, body, dict(headers or {}))
@@ -45,7 +49,12 @@ class Client:
                 f"No Playhead answers at {self._url} ({error or type(error).__name__}). Start one with `playhead dev`, "
                 "or name another with --url."
             ) from error
-        return answer.status, json.loads(content) if content else None
+        try:
+            return answer.status, json.loads(content)
+        except ValueError:
+            raise Unavailable(
+                f"What answers at {self._url} is no Playhead: HTTP status {answer.status}, and no JSON."
+            ) from None
 
     def close(self) -> None:
         """End the connection."""

@@ -96,16 +96,21 @@ def _service(container: "Container") -> Iterator[str]:
 def _wait_until_done(container: "Container") -> None:
     """Wait until every event has ended and the index has every result."""
     from application.use_cases.backlogs import is_idle
+    from application.use_cases.results import index_lag
 
     events, claims = container.events(), container.claims()
     deadline = time.monotonic() + PATIENCE
-    with output.progress("events run", events.head()) as bar:
+    with output.progress("events run and indexed", events.head()) as bar:
         while not is_idle(claims=claims):
             if time.monotonic() > deadline:
                 output.fail(f"the engine is not done after {PATIENCE} s; look into {HOME}", output.SOME_FAILED)
-            bar.to(min(container.contexts().head(), events.head()))
+            total = events.head()
+            bar.to(total - min(total, index_lag(claims=claims)), total)
+            # Nobody rings for a cursor that has only others' events to pass; the sweep would, after seconds.
+            for name in claims.subscriptions():
+                container.dispatcher().ring(name)
             time.sleep(0.05)
-        bar.to(events.head())
+        bar.to(events.head(), events.head())
 
 
 def _show(container: "Container", client: Client, seconds: float) -> None:

@@ -1,12 +1,13 @@
 """Feeding a file of events to a service: in batches, each line keyed, so that it may be done again."""
 
+import codecs
 import gzip
 import hashlib
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,9 @@ from domain.errors import InvalidRequest, NotFound, Unavailable
 from interfaces.cli.client import Client
 
 BATCH = 500
+"""Lines of a batch at the most."""
+BATCH_BYTES = 4 << 20
+"""Bytes of a batch, but for its last line; the service takes 16 MiB."""
 _SHOWN = 5
 
 
@@ -40,14 +44,14 @@ def read_lines(source: str) -> list[bytes]:
         NotFound: there is no such file.
         InvalidRequest: it cannot be read.
     """
-    if source == "-":
-        return _unzipped(sys.stdin.buffer)
     try:
+        if source == "-":
+            return _unzipped(sys.stdin.buffer)
         with Path(source).open("rb") as file:
             return _unzipped(file)
     except FileNotFoundError:
         raise NotFound(f"There is no file {source}.") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidRequest(f"{source} cannot be read: {error}") from error
 
 
@@ -55,7 +59,7 @@ def _unzipped(file: BinaryIO) -> list[bytes]:
     content = file.read()
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
-    return content.splitlines()
+    return content.removeprefix(codecs.BOM_UTF8).split(b"\n")
 
 
 def feed(
@@ -76,8 +80,7 @@ def feed(
     """
     digest = hashlib.sha256(b"\n".join(lines)).hexdigest()[:32] if keyed else ""
     summary = Summary()
-    done = 0
-    for batch in _batches(lines):
+    for batch in _batches(lines, summary):
         first = batch[0][0]
         headers = {"Content-Type": "application/x-ndjson"}
         if keyed:
@@ -86,14 +89,29 @@ def feed(
         body = b"\n".join(line if not_before is None else _delayed(line, not_before) for _, line in batch)
         status, answer = client.request("POST", "/events/batch", body, headers)
         _judge(status, answer, [number for number, _ in batch], summary)
-        done = batch[-1][0]
-        progress(done)
+        progress(batch[-1][0])
+    progress(len(lines))
     return summary
 
 
-def _batches(lines: Sequence[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    while batch := list(islice(numbered, BATCH)):
+def _batches(lines: Sequence[bytes], summary: Summary) -> Iterator[list[tuple[int, bytes]]]:
+    """Numbered lines, the same batches for the same lines. One that is not UTF-8 would spoil its batch: it is left."""
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            summary.refuse(number, f"The line is not UTF-8 at byte {error.start}.")
+            continue
+        batch.append((number, line))
+        size += len(line)
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 
@@ -106,16 +124,17 @@ def _delayed(line: bytes, not_before: str) -> bytes:
 
 
 def _judge(status: int, answer: Any, numbers: Sequence[int], summary: Summary) -> None:
-    if status == 503:
-        raise Unavailable(f"The service cannot take events now: {answer.get('detail', '')} Send again later.")
-    if status not in {202, 207}:
-        for number in numbers:
-            summary.refuse(number, str(answer.get("detail", status)))
+    if status in {202, 207}:
+        for number, item in zip(numbers, answer["items"], strict=True):
+            if "problem" in item:
+                summary.refuse(number, item["problem"]["detail"])
+            elif item.get("repeated"):
+                summary.repeated += 1
+            else:
+                summary.taken += 1
         return
-    for number, item in zip(numbers, answer["items"], strict=True):
-        if "problem" in item:
-            summary.refuse(number, item["problem"]["detail"])
-        elif item.get("repeated"):
-            summary.repeated += 1
-        else:
-            summary.taken += 1
+    detail = answer.get("detail", "") if isinstance(answer, dict) else ""
+    if status not in {400, 413, 422}:
+        raise Unavailable(f"The service does not take events now (HTTP status {status}). {detail} Send again later.")
+    for number in numbers:
+        summary.refuse(number, detail)

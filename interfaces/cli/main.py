@@ -1,6 +1,7 @@
 """The commands of `playhead`. What a command needs is imported when it runs, so that `--help` is quick."""
 
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -50,18 +51,18 @@ def main() -> None:
         _print_version()
         return
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except PlayheadError as error:
         if "--debug" in sys.argv:
             raise
         output.say(f"playhead: {error.detail}")
         sys.exit(output.exit_code_of(error))
-    except KeyboardInterrupt:
-        sys.exit(output.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has read enough.
-        sys.stderr.close()
-        sys.exit(output.DONE)
+        with suppress(typer.Exit):
+            output.read_enough()
 
 
 def _print_version() -> None:

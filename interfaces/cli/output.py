@@ -1,5 +1,8 @@
 """What people and machines read: data on standard output, everything else on standard error, one exit code an error."""
 
+import io
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +13,8 @@ from pydantic_core import to_json
 
 from domain import errors
 
+_COPIED = {"id", "event_id"}
+"""Columns whose values are copied, so never broken."""
 DONE, SOME_FAILED, BAD_USAGE, NOT_FOUND, NOT_CONFIGURED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 EXIT_CODES: Mapping[int, str] = {
@@ -53,7 +58,16 @@ def say(message: str) -> None:
 
 def put(text: str) -> None:
     """A line of data."""
-    sys.stdout.write(text + "\n")
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        read_enough()
+
+
+def read_enough() -> NoReturn:
+    """End quietly: whoever read the output (`head`, a pager) wants no more of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(DONE)
 
 
 def put_json(value: Any) -> None:
@@ -69,13 +83,31 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
 
     cells = [[_text(value) for value in row] for row in rows]
     numbers = [all(_is_number(row[index]) for row in cells) for index in range(len(columns))]
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     for name, number in zip(columns, numbers, strict=True):
-        table.add_column(name, justify="right" if number and cells else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if number and cells else "left", overflow="fold", no_wrap=name in _COPIED
+        )
     for row in cells:
         table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    # Rendered first and written as one text: rich would end the process where a reader has gone.
+    text = io.StringIO()
+    console = Console(file=text, width=width(), force_terminal=sys.stdout.isatty(), highlight=False, markup=False)
     console.print(table)
+    put(text.getvalue())
+
+
+def width() -> int:
+    """Characters of a line of standard output; where it is no terminal, enough for most tables."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
 
 
 def _text(value: Any) -> str:
@@ -117,11 +149,11 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(label, total=total)
 
-    def to(self, done: int) -> None:
-        """So much is done in all."""
+    def to(self, done: int, total: int | None = None) -> None:
+        """So much is done in all; `total` where it has grown."""
         self._done = done
         if self._bar is not None:
-            self._bar.update(self._task, completed=done)
+            self._bar.update(self._task, completed=done, total=total)
 
     def close(self) -> None:
         """Draw no more."""

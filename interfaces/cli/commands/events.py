@@ -7,6 +7,7 @@ import typer
 
 from interfaces.cli import output
 from interfaces.cli.stores import opened
+from interfaces.cli.times import utc, written
 
 app = typer.Typer(help="Look at stored events.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -34,7 +35,7 @@ def list_(
 
     if status is not None and status not in get_args(TaskStatus):
         raise InvalidRequest(f"--status {status}: it is one of {', '.join(get_args(TaskStatus))}.")
-    wanted = EventFilter(type=type_, subject=subject, status=status, since=_utc(since), until=_utc(until))  # type: ignore[arg-type]  # checked above
+    wanted = EventFilter(type=type_, subject=subject, status=status, since=utc(since), until=utc(until))  # type: ignore[arg-type]  # checked above
     with opened() as container:
         listed = list_events(wanted, states=container.states(), limit=limit)
     if as_json:
@@ -42,15 +43,18 @@ def list_(
             "[" + ",\n ".join(f'{{"status":"{each.state.status}",{each.event.json[1:]}' for each in listed) + "]"
         )
         return
+    if not listed:
+        output.say("no such event")
+        return
     output.put_table(
         ("position", "id", "type", "subject", "time", "status"),
         [
             (
-                each.event.position,
+                str(each.event.position),
                 each.event.id,
                 each.event.type,
                 each.event.subject,
-                _time(each.event.time),
+                written(each.event.time),
                 each.state.status,
             )
             for each in listed
@@ -63,7 +67,7 @@ def show(
     event_id: Annotated[str, typer.Argument(help="The event's id, which is its task's as well.")],
     as_json: Json = False,
 ) -> None:
-    """Tell an event's biography: what came in, each attempt, what it caused."""
+    """Tell an event's biography: what came in, each run, what it caused."""
     with opened() as container:
         biography = container.biography(event_id)
     if as_json:
@@ -80,8 +84,8 @@ def put_biography(biography: Any) -> None:
         "type": event.type,
         "source": event.source,
         "subject": event.subject,
-        "time": _time(event.time),
-        "recorded": f"{_time(event.recorded_at)} at position {event.position:,}",
+        "time": written(event.time),
+        "recorded": f"{written(event.recorded_at)} at position {event.position:,}",
         "pipeline": event.route or "none: unrouted",
         "caused by": event.cause,
         "data": event.data if len(event.data) < 400 else event.data[:400] + "…",
@@ -90,7 +94,7 @@ def put_biography(biography: Any) -> None:
         if value:
             output.put(f"  {name:10} {value}")
     if task.due_at is not None:
-        output.put(f"  {'due':10} {_time(task.due_at)}")
+        output.put(f"  {'due':10} {written(task.due_at)}")
     for attempt in biography.attempts:
         _put_attempt(attempt)
     for follow_up in biography.follow_ups:
@@ -102,7 +106,7 @@ def _put_attempt(attempt: Any) -> None:
     run = attempt.context.run
     generation = "live" if run.generation == 0 else f"replay {run.generation}"
     took = sum(run.seconds.values()) * 1000
-    output.put(f"\nattempt {run.attempt} ({generation}, {run.pipeline}): {run.status} in {took:.1f} ms")
+    output.put(f"\nattempt {run.attempt} ({generation}, {run.pipeline}): {run.status} in {took:.2f} ms")
     for node, seconds in run.seconds.items():
         made = attempt.context.outputs.get(node)
         effects = [effect.kind for effect in attempt.context.effects if effect.node == node]
@@ -113,13 +117,3 @@ def _put_attempt(attempt: Any) -> None:
         where = f" at {run.failure.where}" if run.failure.where else ""
         node = f" in node {run.failure.node}" if run.failure.node else ""
         output.put(f"  failed{node}: {run.failure.type}: {run.failure.message}{where}")
-
-
-def _time(value: datetime) -> str:
-    return value.strftime("%Y-%m-%d %H:%M:%S") + "Z"
-
-
-def _utc(value: datetime | None) -> datetime | None:
-    from datetime import UTC
-
-    return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)

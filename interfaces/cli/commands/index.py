@@ -1,5 +1,6 @@
 """index: the searchable projection."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from interfaces.cli import output
 from interfaces.cli.stores import opened
 
+_PAUSE_SECONDS = 0.1
 app = typer.Typer(help="Look after the search index.", no_args_is_help=True)
 
 
@@ -27,7 +29,9 @@ def rebuild() -> None:
         total = container.contexts().head()
         with output.progress("indexed", total) as bar:
             while lag := index_lag(claims=claims):
-                engine.turn(INDEX, seconds=1)
+                if not engine.turn(INDEX, seconds=1):
+                    # A service that runs beside has claimed the rest.
+                    time.sleep(_PAUSE_SECONDS)
                 bar.to(total - min(total, lag))
             bar.to(total)
 

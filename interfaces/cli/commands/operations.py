@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Look at each component: whether it is right, and what to do where it is not."""
+    """Look at each component: what is right, else what to do."""
     container = container_of(log_level="error")
     checks = container.checks().all()
     container.store().close()
@@ -49,16 +49,15 @@ def _config() -> None:
 
 @config.command()
 def show(as_json: Json = False) -> None:
-    """Show every setting, its value and where it comes from. Passwords are covered."""
-    from infrastructure.settings import Settings, load, origin_of
+    """Show every setting, its value and its origin. Passwords are covered."""
+    from infrastructure.settings import load, origin_of
 
     settings = load()
     rows = [
         {"name": name, "value": value, "origin": origin_of(name, os.environ)}
         for name, value in settings.masked().items()
     ]
-    assert len(rows) == len(Settings.model_fields)
     if as_json:
         output.put_json(rows)
     else:
-        output.put_table(("setting", "value", "origin"), [tuple(row.values()) for row in rows])
+        output.put_table(("setting", "value", "origin"), [tuple(map(str, row.values())) for row in rows])

@@ -35,7 +35,7 @@ def list_(as_json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """Show a pipeline: the schema of each type it accepts, its nodes, the fields of its documents."""
+    """Show a pipeline: its types with their fields, its nodes, its documents."""
     container = container_of(log_level="warning")
     pipeline = container.registry().named(name)
     model = pipeline.document_model
@@ -58,7 +58,10 @@ def show(name: Name, as_json: Json = False) -> None:
         properties = schema["schema"].get("properties", {})
         output.put_table(
             ("field", "type", "required"),
-            [(field, _type(what), field in schema["schema"].get("required", ())) for field, what in properties.items()],
+            [
+                (field, _type(what), "yes" if field in schema["schema"].get("required", ()) else "")
+                for field, what in properties.items()
+            ],
             title=f"{type_} (version {schema['version']})",
         )
     output.put(f"nodes: {' → '.join(shown['nodes'])}")
@@ -71,7 +74,7 @@ def run(
     name: Name,
     file: Annotated[str, typer.Argument(help="NDJSON of events in the plain form, also .gz; - for standard input.")],
 ) -> None:
-    """Run a pipeline over a file of events, and print the contexts as JSON lines. Nothing is stored."""
+    """Run a pipeline over a file of events. Prints the contexts as JSON lines, and stores nothing."""
     from application.use_cases.processing import try_out
     from domain.errors import PlayheadError
     from interfaces.cli.feeding import read_lines

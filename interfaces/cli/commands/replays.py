@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from interfaces.cli import output
-from interfaces.cli.commands.events import _utc
 from interfaces.cli.stores import opened
+from interfaces.cli.times import utc
 
 app = typer.Typer(help="Run stored events again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -25,7 +25,7 @@ def plan(
     everything: Annotated[bool, typer.Option("--all", help="Every event.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Freeze which events are meant, and the code they are meant for. Nothing runs yet."""
+    """Freeze which events are meant, and for which code. Nothing runs yet."""
     from application.use_cases.replay import PlanReplay, plan_replay
 
     first, last = _positions(position)
@@ -33,8 +33,8 @@ def plan(
         ids=ids or (),
         type=type_,
         pipeline=pipeline,
-        since=_utc(since),
-        until=_utc(until),
+        since=utc(since),
+        until=utc(until),
         first=first,
         last=last,
         everything=everything,
@@ -83,7 +83,7 @@ def run(replay_id: Id, as_json: Json = False) -> None:
 
 @app.command()
 def status(replay_id: Id, as_json: Json = False) -> None:
-    """Tell how far a replay is, and how its results compare with the live ones."""
+    """Tell how far a replay is, and what differs from the live results."""
     from application.use_cases.replay import get_replay
 
     with opened() as container:

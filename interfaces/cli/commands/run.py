@@ -14,7 +14,7 @@ Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 picks a
 
 @app.command()
 def dev(host: Host = None, port: Port = None) -> None:
-    """Run API and engine in one process, migrating the database first."""
+    """Run API and engine in one process. Migrates the database first."""
     server.run(container_of(host=host, port=port), migrate=True)
 
 
@@ -47,7 +47,7 @@ def beat() -> None:
 def demo(
     count: Annotated[int, typer.Option(help="How many of the bundled flights to send.", min=1, max=27_004)] = 5_000,
 ) -> None:
-    """Send real flights through an embedded service of its own, and show what became of them."""
+    """Show real flights going through a service of their own."""
     from interfaces.cli.demo import run_demo
 
     raise typer.Exit(run_demo(count))

@@ -1,5 +1,6 @@
 """search: the results, from the index."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -51,7 +52,7 @@ def search(
         )
         return
     if answer.hits:
-        put_hits(answer.hits)
+        put_hits(answer.hits, first=("event_id", (sort or "").removeprefix("-")))
     for name, agg in answer.aggs.items():
         put_aggregation(name, agg)
     output.say(f"{answer.total:,} found by {found.backend}; the index is {found.index_lag:,} contexts behind")
@@ -59,11 +60,19 @@ def search(
         output.say(f"more: --cursor {answer.cursor}")
 
 
-def put_hits(hits: Any) -> None:
-    """Results as a table: the document's fields, then where they come from."""
+def put_hits(hits: Any, *, first: Sequence[str] = ()) -> None:
+    """Results as a table of whole columns: those named first, then as many as the line takes."""
     hidden = {"position", "source", "generation", "pipeline"}
-    columns = [name for name in hits[0] if name not in hidden]
+    names = list(dict.fromkeys(name for hit in hits for name in hit if name not in hidden))
+    columns, left = [], output.width()
+    names.sort(key=lambda name: first.index(name) if name in first else len(first))
+    for name in names:
+        left -= 2 + max(len(name), *(len(str(hit.get(name, ""))) for hit in hits))
+        if left >= 0:
+            columns.append(name)
     output.put_table(columns, [[_plain(hit.get(name)) for name in columns] for hit in hits])
+    if missing := [name for name in names if name not in columns]:
+        output.say(f"too wide for this line, but in --json: {', '.join(missing)}")
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,79 @@
+"""The embedded service as its user has it: `playhead dev` as a process, and `playhead` commands beside it."""
+
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.end_to_end.processes import environment, free_port, is_ready, run, started, wait_until
+
+EVENTS, FOLLOW_UPS = 27_004, 626
+DONE = Counter({("flights", "completed"): EVENTS, ("very_late", "completed"): FOLLOW_UPS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dev:
+    """A running `playhead dev`."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    home: Path
+    env: Mapping[str, str]
+    url: str
+    client: httpx.Client
+
+    def run(self, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command on the state of this service; `send` sends to it."""
+        to = ("--url", self.url) if arguments[0] == "send" else ()
+        return run(self.env, *arguments, *to, cwd=self.home.parent, stdin=stdin)
+
+    def search(self, **body: Any) -> Any:
+        answer = self.client.post("/search", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait_for(self, contexts: Counter[tuple[str, str]], *, seconds: float = 100) -> None:
+        """Wait until there are these live contexts and all of them are indexed."""
+        wait_until(lambda: self._has(contexts), seconds=seconds, log=self.log)
+
+    def _has(self, contexts: Counter[tuple[str, str]]) -> bool:
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        return live_contexts(self.home) == contexts and self.search(size=0)["index_lag"] == 0
+
+
+@contextmanager
+def dev(home: Path, **settings: str) -> Iterator[Dev]:
+    """Run `playhead dev` on a free port for as long as the block runs."""
+    port, log, env = free_port(), home.parent / "dev.log", environment(home, **settings)
+    url = f"http://127.0.0.1:{port}"
+    with (
+        started(["playhead", "dev", "--port", str(port)], env, log) as process,
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        wait_until(lambda: is_ready(port), seconds=20, log=log)
+        yield Dev(process=process, log=log, home=home, env=env, url=url, client=client)
+
+
+def live_contexts(home: Path) -> Counter[tuple[str, str]]:
+    """How many live contexts there are by pipeline and status, each of another event; read past the service."""
+    with closing(sqlite3.connect(f"file:{home / 'playhead.db'}?mode=ro", uri=True, timeout=30)) as connection:
+        rows = connection.execute(
+            "SELECT pipeline, status, count(*), count(DISTINCT event_position) FROM task_contexts "
+            "WHERE generation = 0 GROUP BY 1, 2"
+        ).fetchall()
+    for pipeline, status, contexts, events in rows:
+        assert contexts == events, f"{pipeline} {status}: {contexts} contexts of {events} events"
+    return Counter({(pipeline, status): contexts for pipeline, status, contexts, _ in rows})
+
+
+def leases(home: Path) -> int:
+    """How many claims somebody holds."""
+    with closing(sqlite3.connect(home / "playhead.db")) as connection:
+        [(count,)] = connection.execute("SELECT count(*) FROM claims WHERE owner IS NOT NULL")
+    return int(count)

@@ -1,0 +1,246 @@
+"""The commands that look into the stores: what they show, print as JSON, refuse, and how they end."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from application.use_cases.backlogs import is_idle
+from tests.cli import Cli, command_line
+from tests.end_to_end.processes import wait_until
+from tests.integration.http import event, flight, served
+
+THINGS = """
+from pydantic import BaseModel
+from playhead import Pipeline, node
+
+class Thing(BaseModel):
+    n: int
+
+@node
+def double(context):
+    return 2 * context.data.n
+
+@node
+def invert(context):
+    return 1 / context.data.n
+
+PIPELINES = (Pipeline("things", {"thing.seen": Thing}, (double, invert)),)
+"""
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sqlite_url: str
+) -> Iterator[Cli]:
+    """A command line beside a migrated database without events."""
+    with command_line(capsys, monkeypatch, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def ran(cli: Cli, sqlite_url: str) -> list[str]:
+    """The ids of three flights that ran: one on time, two late; the second late one very much."""
+    with served(sqlite_url, cli.home, engine=True) as http:
+        posted = [http.post(event(subject=f"F{delay}", data=flight(arr_delay=delay))) for delay in (0.0, 20.0, 200.0)]
+        wait_until(lambda: is_idle(claims=http.container.claims()))
+    return [answer.json()["event_id"] for answer in posted]
+
+
+def fail_one(cli: Cli, sqlite_url: str) -> str:
+    """The id of an event whose pipeline raised."""
+    cli.module("things_pipelines", THINGS)
+    with served(sqlite_url, cli.home, engine=True, pipelines="things_pipelines") as http:
+        event_id: str = http.post({"type": "thing.seen", "data": {"n": 0}}).json()["event_id"]
+        wait_until(lambda: http.get(f"/tasks/{event_id}").json()["state"] == "FAILURE")
+    return event_id
+
+
+def test_events_are_listed_newest_first(cli: Cli, ran: list[str]):
+    rows = cli("events", "list", "--json").json
+
+    assert [row["position"] for row in rows] == [4, 3, 2, 1]
+    assert [row["id"] for row in rows[1:]] == ran[::-1]
+    assert all(
+        {"id", "position", "type", "subject", "time", "recorded_at", "status", "data"} <= set(row) for row in rows
+    )
+    assert [row["type"] for row in cli("events", "list", "--type", "flight.very_late", "--json").json] == [
+        "flight.very_late"
+    ]
+    assert cli("events", "list", "--subject", "F20.0", "--json").json[0]["id"] == ran[1]
+    assert len(cli("events", "list", "--limit", "2", "--json").json) == 2
+    assert cli("events", "list", "--since", "2999-01-01", "--json").json == []
+    assert len(cli("events", "list", "--until", "2999-01-01T00:00:00+02:00", "--json").json) == 4
+
+
+def test_a_list_of_nothing_says_so(cli: Cli):
+    ended = cli("events", "list")
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "no such event\n")
+
+
+def test_a_status_that_is_none_is_refused_with_those_that_are(cli: Cli):
+    ended = cli("events", "list", "--status", "done")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "queued, running, retrying, succeeded, failed" in ended.err
+
+
+def test_an_event_tells_its_biography(cli: Cli, ran: list[str]):
+    people = cli("events", "show", ran[2]).out
+    machines = cli("events", "show", ran[2], "--json").json
+
+    assert f"event {ran[2]}  succeeded" in people
+    assert "→ 'late'" in people
+    assert "follow-up " in people
+    assert machines["event"]["id"] == ran[2]
+
+
+def test_a_failed_event_names_the_node_the_exception_and_the_users_line(cli: Cli, sqlite_url: str):
+    event_id = fail_one(cli, sqlite_url)
+    shown = cli("events", "show", event_id).out
+    line = 1 + THINGS.splitlines().index("    return 1 / context.data.n")
+
+    assert "failed in node invert: ZeroDivisionError: division by zero" in shown
+    assert f"things_pipelines.py:{line} in invert" in shown
+    assert "→ 0" in shown
+    assert [row["id"] for row in cli("events", "list", "--status", "failed", "--json").json] == [event_id]
+
+
+def test_what_is_not_there_ends_with_3(cli: Cli):
+    for command in (("events", "show", "nope"), ("replay", "run", "7"), ("replay", "status", "7")):
+        ended = cli(*command)
+        assert (ended.code, ended.out) == (3, ""), command
+        assert ended.err.startswith("playhead: There is no ")
+
+
+def test_search_finds_and_counts(cli: Cli, ran: list[str]):
+    found = cli("search", "status:late", "--sort", "-arr_delay", "--agg", "terms:carrier:arr_delay", "--json").json
+
+    assert set(found) == {"hits", "total", "aggs", "cursor", "backend", "index_lag"}
+    assert [hit["event_id"] for hit in found["hits"]] == [ran[2], ran[1]]
+    assert found["aggs"]["terms:carrier:arr_delay"]["buckets"][0]["stats"]["avg"] == 110.0
+    assert cli("search", "--filter", "status=late", "--filter", "status=on_time", "--json").json["total"] == 3
+    page = cli("search", "--size", "2", "--json").json
+    rest = cli("search", "--size", "2", "--cursor", page["cursor"], "--json").json
+    assert len({hit["event_id"] for hit in page["hits"] + rest["hits"]}) == 4
+
+
+def test_search_for_people_shows_whole_ids_and_the_field_it_is_sorted_by(cli: Cli, ran: list[str]):
+    cli.monkeypatch.setattr("interfaces.cli.output.width", lambda: 60)
+    ended = cli("search", "status:late", "--sort", "-arr_delay")
+
+    assert ended.code == 0
+    assert ended.out.split()[:2] == ["event_id", "arr_delay"]
+    assert ran[2] in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 60
+    assert "2 found by fts5; the index is 0 contexts behind" in ended.err
+    assert "in --json: " in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status:(",), ("nofield:1",), ("--filter", "status"), ("--agg", "terms"), ("--agg", "sum:arr_delay"),
+        ("--agg", "date_histogram:time:century"), ("--cursor", "nonsense"), ("--sort", "nofield"),
+    ],
+)  # fmt: skip
+def test_a_search_that_cannot_be_understood_ends_with_2(cli: Cli, ran: list[str], arguments: tuple[str, ...]):
+    ended = cli("search", *arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("playhead: ")
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--position", ".."), ("--position", "5"), ("--type", "nothing.of.this"), ("--all", "--id", "x")],
+)
+def test_a_plan_of_nothing_or_of_what_is_unclear_ends_with_2(cli: Cli, ran: list[str], arguments: tuple[str, ...]):
+    ended = cli("replay", "plan", *arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("playhead: ")
+
+
+def test_a_replay_is_planned_run_and_told_of(cli: Cli, ran: list[str]):
+    planned = cli("replay", "plan", "--type", "flight.recorded", "--json").json
+    before = cli("replay", "status", str(planned["id"]), "--json").json
+    done = cli("replay", "run", str(planned["id"]), "--json").json
+    again = cli("replay", "run", str(planned["id"]), "--json").json
+
+    assert set(planned) == {"id", "count", "by_type", "without_pipeline", "fingerprints"}
+    assert (planned["count"], planned["by_type"]) == (3, {"flight.recorded": 3})
+    assert set(before) == {"id", "done", "count", "contexts", "identical", "different", "without_live"}
+    assert (before["done"], before["contexts"]) == (False, [])
+    assert (done["done"], done["identical"], done["different"]) == (True, 3, 0)
+    assert again == done
+    assert cli("events", "list", "--json").json[0]["position"] == 4
+    assert cli("events", "show", ran[0]).out.count("attempt 1") == 2
+
+
+def test_a_replay_by_id_or_position_takes_no_other_event(cli: Cli, ran: list[str]):
+    by_id = cli("replay", "plan", "--id", ran[0], "--id", ran[2], "--json").json
+    by_position = cli("replay", "plan", "--position", "2..3", "--json").json
+
+    assert (by_id["count"], by_position["count"]) == (2, 2)
+    assert cli("replay", "plan", "--id", "nope").code == 3
+
+
+def test_a_replay_of_other_code_than_was_planned_ends_with_2(cli: Cli, sqlite_url: str):
+    event_id = fail_one(cli, sqlite_url)
+    replay = cli("replay", "plan", "--id", event_id, "--json").json["id"]
+    cli.module("other_things", THINGS.replace("2 *", "3 *"))
+    ended = cli("replay", "run", str(replay))
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "other code of things" in ended.err
+
+
+def test_the_index_is_rebuilt_with_the_same_content(cli: Cli, ran: list[str]):
+    before = cli("search", "--json").json
+    assert cli("index", "rebuild").code == 0
+    status = cli("index", "status", "--json").json
+
+    assert set(status) == {"backend", "name", "documents", "index_lag"}
+    assert (status["documents"], status["index_lag"]) == (4, 0)
+    assert cli("search", "--json").json == before
+
+
+def test_the_doctor_finds_nothing_wrong(cli: Cli, ran: list[str]):
+    checks = cli("doctor", "--json").json
+
+    assert all(set(check) == {"name", "ok", "detail", "fix", "required"} for check in checks)
+    assert [check["name"] for check in checks if not check["ok"]] == []
+    assert "NOT OK" not in cli("doctor").out
+
+
+def test_the_doctor_ends_with_4_and_says_what_to_do(cli: Cli, tmp_path: Path):
+    cli.set(PLAYHEAD_HOME=str(tmp_path / "empty"))
+    checks = {check["name"]: check for check in json.loads(cli("doctor", "--json").out)}
+
+    assert cli("doctor").code == 4
+    assert [name for name, check in checks.items() if not check["ok"]] == ["migrations"]
+    assert "playhead db upgrade" in checks["migrations"]["fix"]
+
+
+def test_a_command_on_an_old_schema_ends_with_4_and_names_the_upgrade_which_works(cli: Cli, tmp_path: Path):
+    cli.set(PLAYHEAD_HOME=str(tmp_path / "empty"))
+    for command in (("events", "list"), ("search", "x"), ("index", "status"), ("replay", "plan", "--all"), ("serve",)):
+        ended = cli(*command)
+        assert (ended.code, ended.out) == (4, ""), command
+        assert "playhead db upgrade" in ended.err
+
+    assert cli("db", "upgrade").code == 0
+    assert cli("db", "upgrade").code == 0
+    assert cli("events", "list").code == 0
+
+
+def test_a_database_that_is_away_ends_with_4(cli: Cli):
+    cli.set(DATABASE_URL="postgresql://nobody:s3cret@127.0.0.1:1/none")
+    for command in (("events", "list"), ("db", "upgrade"), ("doctor",), ("serve", "--port", "0")):
+        ended = cli(*command)
+        assert ended.code == 4, command
+        assert "s3cret" not in ended.out + ended.err
