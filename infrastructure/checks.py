@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from application.ports.search_index import SearchIndex
 from application.use_cases.backlogs import pipeline_backlogs
-from domain.errors import PlayheadError
+from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
 from infrastructure.settings import Settings
 from infrastructure.sql.store import SqlStore
@@ -46,9 +46,10 @@ class Checks:
 
     def _database(self) -> Check:
         def look() -> str:
-            return f"{self._store.engine.dialect.name}, {self._store.events.head():,} events"
+            name = self._store.engine.dialect.name
+            return f"{name}, {self._store.events.head():,} events" if self._is_migrated() else f"{name}, reachable"
 
-        return _check("database", look, "Start the database, or correct DATABASE_URL.", required=True, lenient=True)
+        return _check("database", look, "Start the database, or correct DATABASE_URL.", required=True)
 
     def _migrations(self) -> Check:
         def look() -> str:
@@ -79,24 +80,31 @@ class Checks:
 
     def _pipelines(self) -> Check:
         def look() -> str:
+            loaded = ", ".join(pipeline.name for pipeline in self._registry) or "none loaded"
+            if not self._is_migrated():
+                return loaded
             backlogs = pipeline_backlogs(claims=self._store.claims, events=self._store.events, registry=self._registry)
             missing = [backlog for backlog in backlogs if not backlog.loaded and backlog.waiting + backlog.claimed]
             if missing:
                 names = ", ".join(f"{each.pipeline} ({each.waiting + each.claimed:,})" for each in missing)
                 raise LookupError(f"events wait for pipelines that are not loaded here: {names}")
-            loaded = ", ".join(pipeline.name for pipeline in self._registry)
-            return loaded or "none loaded"
+            return loaded
 
         return _check("pipelines", look, "Install the package of the pipeline, or name its module in PIPELINES.")
 
+    def _is_migrated(self) -> bool:
+        """Whether the tables are there; where they are not, the check of the migrations says so, and alone."""
+        try:
+            self._store.require_newest()
+        except Misconfigured:
+            return False
+        return True
 
-def _check(name: str, look: Callable[[], str], fix: str, *, required: bool = False, lenient: bool = False) -> Check:
+
+def _check(name: str, look: Callable[[], str], fix: str, *, required: bool = False) -> Check:
     try:
         return Check(name=name, ok=True, detail=look(), required=required)
     except (PlayheadError, OSError, LookupError) as error:
         return Check(name=name, ok=False, detail=str(error), fix=fix, required=required)
     except Exception as error:  # noqa: BLE001  # a check reports whatever it met
-        # A database without tables is reachable: the check of the migrations says what is wrong.
-        if lenient:
-            return Check(name=name, ok=True, detail="reachable, without tables", required=required)
         return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error}"[:300], fix=fix, required=required)

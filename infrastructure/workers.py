@@ -43,12 +43,12 @@ class Worker:
         app = make_celery(self._settings, container.subscriptions())
 
         @app.task(name=PROCESS, shared=False)
-        def process_incoming_event(event_id: Any = None, *_: Any, **__: Any) -> str | None:
-            return self._opened().process_incoming_event(event_id)
+        def process_incoming_event(*arguments: Any, **named: Any) -> str | None:
+            return self._opened().process_incoming_event(_first(arguments, named.get("event_id")))
 
         @app.task(name=RING, shared=False)
-        def ring(subscription: Any = None, *_: Any, **__: Any) -> None:
-            self._opened().ring(subscription)
+        def ring(*arguments: Any, **named: Any) -> None:
+            self._opened().ring(_first(arguments, named.get("subscription")))
 
         signals.celeryd_init.connect(self._set_up_logging, weak=False)
         # Somebody must listen, or Celery sets up logging its own way.
@@ -119,6 +119,11 @@ class Worker:
                 self._open()
         assert self._bell is not None
         return self._bell
+
+
+def _first(arguments: tuple[Any, ...], named: Any) -> Any:
+    """What a message says, in whichever shape; a strange one is no reason for a stack trace."""
+    return arguments[0] if arguments else named
 
 
 def require_broker(container: Container) -> None:

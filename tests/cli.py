@@ -41,6 +41,7 @@ class Cli:
 
     def __call__(self, *arguments: str) -> Ended:
         self.monkeypatch.setattr(sys, "argv", ["playhead", *arguments])
+        self.capsys.readouterr()  # what was written before is not this command's
         code = 0
         try:
             main()

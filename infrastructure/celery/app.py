@@ -1,12 +1,11 @@
 """The Celery application: every setting that matters, pinned. Nothing that must hold depends on any of them."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from celery import Celery
-from celery.app.amqp import AMQP
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 
+from infrastructure.celery.connection import LastingCelery
 from infrastructure.settings import DEFAULT_QUEUE, Settings
 
 PROCESS = "process_incoming_event"
@@ -14,26 +13,6 @@ RING = "ring"
 """The two tasks, by their names on the wire."""
 RING_EXPIRES = 4.0
 """Seconds after which a ring is of no use: the sweep has rung again."""
-
-
-RECONNECT_SECONDS = 1.0
-"""How often a worker that lost its broker looks for it."""
-
-
-class _Connection(Connection):
-    """A connection that is tried again at an even pace; kombu's own waits grow to 30 s and have no setting."""
-
-    def ensure_connection(self, *args: Any, **options: Any) -> Any:
-        even = {"interval_start": RECONNECT_SECONDS, "interval_step": 0, "interval_max": RECONNECT_SECONDS}
-        return super().ensure_connection(*args, **{**options, **even})
-
-
-class _Amqp(AMQP):
-    Connection = _Connection
-
-
-class _Celery(Celery):
-    amqp_cls = f"{__name__}:_Amqp"
 
 
 def queue_of(settings: Settings, subscription: str) -> str:
@@ -44,7 +23,7 @@ def queue_of(settings: Settings, subscription: str) -> str:
 def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:
     """An application that knows the queues of these subscriptions. Nothing is connected."""
     names = sorted({DEFAULT_QUEUE, *(queue_of(settings, name) for name in subscriptions)})
-    app = _Celery("playhead", set_as_current=False)
+    app = LastingCelery("playhead", set_as_current=False)
     app.conf.update(
         broker_url=settings.celery_broker_url,
         result_backend=settings.result_backend,

@@ -45,8 +45,9 @@ class Client:
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(
-                f"No Playhead answers at {self._url} ({error or type(error).__name__}). Start one with `playhead dev`, "
+                f"No Playhead answers at {self._url} ({reason}). Start one with `playhead dev`, "
                 "or name another with --url."
             ) from error
         try:

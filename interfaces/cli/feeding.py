@@ -59,7 +59,8 @@ def _unzipped(file: BinaryIO) -> list[bytes]:
     content = file.read()
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
-    return content.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    lines = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def feed(

@@ -85,9 +85,6 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     numbers = [all(_is_number(row[index]) for row in cells) for index in range(len(columns))]
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
         pad_edge=False,
         padding=(0, 1, 0, 0),
         show_edge=False,
@@ -98,6 +95,8 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
         )
     for row in cells:
         table.add_row(*row)
+    if title:
+        put(title)  # beside the table, which would break it at its own width
     # Rendered first and written as one text: rich would end the process where a reader has gone.
     text = io.StringIO()
     console = Console(file=text, width=width(), force_terminal=sys.stdout.isatty(), highlight=False, markup=False)
@@ -119,7 +118,7 @@ def _text(value: Any) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(",", "").replace(".", "").removesuffix(" ms").isdigit() or not text
+    return text.removeprefix("-").replace(",", "").replace(".", "").removesuffix(" ms").isdigit() or not text
 
 
 @contextmanager

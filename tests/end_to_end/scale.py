@@ -64,6 +64,7 @@ class Processes:
     folder: Path
     environment: dict[str, str]
     started: list[Process] = field(default_factory=list)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def start(self, *command: str, **settings: str) -> Process:
         """Start a command of the environment's folder of programs, such as `playhead worker`."""
@@ -82,7 +83,9 @@ class Processes:
         port = free_port()
         process = self.start("playhead", "serve", "--port", str(port), **settings)
         wait_until(lambda: is_ready(port), seconds=20, log=process.stderr)
-        return process, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.clients.append(client)
+        return process, client
 
     def worker(self, *options: str, **settings: str) -> Process:
         """Start a worker, and wait until it hears."""
@@ -104,5 +107,7 @@ def processes(folder: Path, **settings: str) -> Iterator[Processes]:
     try:
         yield found
     finally:
+        for client in found.clients:
+            client.close()
         for process in reversed(found.started):
             process.kill()

@@ -201,7 +201,7 @@ def test_a_killed_process_of_a_worker_costs_its_lease_and_nothing_else(scale: Sc
     beat(scale)
     _, client = scale.processes.serve()
     ids = send(client, 4, seconds=0.7)
-    wait_until(lambda: client.get(f"/tasks/{ids[0]}").json()["status"] == "PROGRESS")
+    wait_until(lambda: client.get(f"/tasks/{ids[0]}").json()["state"] == "PROGRESS")
 
     [child] = worker.children()
     os.kill(child, signal.SIGKILL)
@@ -349,7 +349,7 @@ def test_a_worker_that_is_terminated_hands_back_what_it_has_not_begun(scale: Sca
     worker = scale.processes.worker(LEASE_SECONDS="300", WORKER_CONCURRENCY="1")
     _, client = scale.processes.serve()
     ids = send(client, 200, seconds=0.3)
-    wait_until(lambda: client.get(f"/tasks/{ids[0]}").json()["status"] == "PROGRESS")
+    wait_until(lambda: client.get(f"/tasks/{ids[0]}").json()["state"] == "PROGRESS")
 
     began = time.monotonic()
     assert worker.terminate() == 0

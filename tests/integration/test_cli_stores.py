@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from application.use_cases.backlogs import is_idle
 from tests.cli import Cli, command_line
 from tests.end_to_end.processes import wait_until
 from tests.integration.http import event, flight, served
@@ -44,7 +43,7 @@ def ran(cli: Cli, sqlite_url: str) -> list[str]:
     """The ids of three flights that ran: one on time, two late; the second late one very much."""
     with served(sqlite_url, cli.home, engine=True) as http:
         posted = [http.post(event(subject=f"F{delay}", data=flight(arr_delay=delay))) for delay in (0.0, 20.0, 200.0)]
-        wait_until(lambda: is_idle(claims=http.container.claims()))
+        wait_until(lambda: http.post({"size": 0}, path="/search").json()["total"] == 4)
     return [answer.json()["event_id"] for answer in posted]
 
 
@@ -72,6 +71,12 @@ def test_events_are_listed_newest_first(cli: Cli, ran: list[str]):
     assert len(cli("events", "list", "--limit", "2", "--json").json) == 2
     assert cli("events", "list", "--since", "2999-01-01", "--json").json == []
     assert len(cli("events", "list", "--until", "2999-01-01T00:00:00+02:00", "--json").json) == 4
+
+
+def test_ids_are_never_broken_however_narrow_the_line(cli: Cli, ran: list[str]):
+    cli.monkeypatch.setattr("interfaces.cli.output.width", lambda: 70)
+
+    assert all(event_id in cli("events", "list").out for event_id in ran)
 
 
 def test_a_list_of_nothing_says_so(cli: Cli):

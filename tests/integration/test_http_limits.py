@@ -1,10 +1,11 @@
 """Limits over a real connection: what is too large is read and thrown away, so that the client reads the answer."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -116,3 +117,21 @@ def test_a_head_request_is_answered_without_a_body(client: httpx.Client):
 
     assert (answer.status_code, answer.content) == (405, b"")
     assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("size", "read"), [(MAX_EVENT + 1, MAX_EVENT + 1), (MAX_BODY, MAX_BODY), (2 * MAX_BODY, MAX_BODY)]
+)
+def test_the_service_itself_throws_away_up_to_16_mebibytes_and_no_more(http: Http, size: int, read: int):
+    sent = 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for chunk in in_chunks(size):
+            sent += len(chunk)
+            yield chunk
+
+    answer = asyncio.run(http.arequest("POST", "/events", content=counted(), headers=JSON))
+
+    assert answer.status_code == 413
+    assert read <= sent <= read + 65_536

@@ -1,64 +1,16 @@
 """The appender: requests that come at the same time share one durable commit, and each gets its own answer."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
 
 import pytest
 
 from application.appender import MAX_WAITING, Appender
 from application.ports.event_log import Verdict
-from application.ports.journal import Journal
 from domain.errors import InvalidEvent, KeyReused, TooLarge, Unavailable
-from domain.events import NewEvent
-from infrastructure.memory.dispatcher import MemoryDispatcher
-from infrastructure.memory.event_log import MemoryEventLog
-from infrastructure.memory.tables import MemoryTables
 from tests.factories import NewEventFactory
-
-SECONDS = 5.0
-Refuse = Callable[[Sequence[NewEvent]], None]
-
-
-class Gate(MemoryEventLog):
-    """A log in memory whose commits wait for a gate, are remembered, and may be refused."""
-
-    def __init__(self) -> None:
-        super().__init__(MemoryTables())
-        self.commits: list[tuple[int, bool]] = []
-        self.refuse: Refuse = lambda _: None
-        self.open = threading.Event()
-        self.entered = threading.Semaphore(0)
-
-    def append(self, events: Sequence[NewEvent], *, atomic: bool = False) -> list[Verdict]:
-        self.entered.release()
-        assert self.open.wait(SECONDS)
-        self.refuse(events)
-        self.commits.append((len(events), atomic))
-        return super().append(events, atomic=atomic)
-
-
-class Bell(MemoryDispatcher):
-    """A doorbell that also remembers how many events were stored when it rang."""
-
-    def __init__(self, log: Gate) -> None:
-        super().__init__()
-        self.heads: list[int] = []
-        self._log = log
-
-    def ring(self, subscription: str, *, event_id: str | None = None) -> None:
-        self.heads.append(self._log.head())
-        super().ring(subscription, event_id=event_id)
-
-
-class Notes(Journal):
-    """A journal that keeps what failed."""
-
-    def __init__(self) -> None:
-        self.failures: list[tuple[str, Exception]] = []
-
-    def failed(self, what: str, error: Exception) -> None:
-        self.failures.append((what, error))
+from tests.unit.appender_fakes import SECONDS, Bell, Gate, Notes, bad, verdicts
 
 
 @pytest.fixture
@@ -84,25 +36,11 @@ def appender(log: Gate, bell: Bell, notes: Notes) -> Iterator[Appender]:
     appender.stop()
 
 
-def verdicts(answer: "Future[list[Verdict]]") -> list[Verdict]:
-    return answer.result(SECONDS)
-
-
 def hold(appender: Appender, log: Gate) -> "Future[list[Verdict]]":
     """Have the appender stand in the middle of a commit of one event."""
     answer = appender.submit([NewEventFactory()])
     assert log.entered.acquire(timeout=SECONDS)
     return answer
-
-
-def bad(data: str, error: Exception) -> Refuse:
-    """Refuse every commit that has an event of this data."""
-
-    def refuse(events: Sequence[NewEvent]) -> None:
-        if any(event.data == data for event in events):
-            raise error
-
-    return refuse
 
 
 def test_what_comes_during_a_commit_shares_the_next(appender: Appender, log: Gate):

@@ -1,5 +1,6 @@
 """send: events from a file to a service."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -30,9 +31,11 @@ def send(
         except ValueError as error:
             raise InvalidRequest(f"--not-before: {error}") from None
     settings = load()
-    client = Client(url or f"http://{settings.host}:{settings.port}")
     lines = read_lines(file)
-    with output.progress("sent", len(lines)) as bar:
+    with (
+        closing(Client(url or f"http://{settings.host}:{settings.port}")) as client,
+        output.progress("lines sent", len(lines)) as bar,
+    ):
         summary = feed(lines, client, keyed=not new, not_before=not_before, progress=bar.to)
     if as_json:
         reasons = [{"line": line, "reason": reason} for line, reason in summary.reasons]
