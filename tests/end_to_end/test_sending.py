@@ -104,7 +104,7 @@ def test_a_send_that_was_interrupted_goes_on_where_it_stopped(service: Dev, tmp_
             raise KeyboardInterrupt
 
     with closing(Client(service.url)) as client, pytest.raises(KeyboardInterrupt):
-        feed(content.split(b"\n"), client, keyed=True, progress=stop)
+        feed(content.splitlines(), client, keyed=True, progress=stop)
 
     assert summary(service.run("send", str(tmp_path / "file"), "--json")) == (700, 500, 0)
 
