@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
 
@@ -37,12 +38,25 @@ def _answers(client: "redis.Redis") -> bool:
 class Door:
     """A port that leads to another one while it is open."""
 
-    def __init__(self, port: int, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._open = False
         self._pairs: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @classmethod
+    @contextmanager
+    def before(cls, url: str) -> "Iterator[tuple[Door, str]]":
+        """A shut door before a server, and the server's address by way of it."""
+        parts = urlsplit(url)
+        door = cls((str(parts.hostname), int(parts.port or 0)))
+        where = parts.netloc.replace(f":{parts.port}", f":{door.port}")
+        try:
+            yield door, parts._replace(netloc=where).geturl()
+        finally:
+            door.close()
 
     def open(self) -> None:
         self._open = True

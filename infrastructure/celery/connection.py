@@ -1,10 +1,10 @@
 """Connections that outlive a broker that goes away or holds garbage, where kombu 5.7 ends the worker or waits long."""
 
 from collections.abc import Hashable
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import redis
 import structlog
 from celery import Celery
 from celery.app.amqp import AMQP
@@ -14,10 +14,21 @@ RECONNECT_SECONDS = 1.0
 """How often a worker that lost its broker looks for it."""
 
 
-class _DropsGarbage:
-    """A Redis channel that passes over what is no message; kombu's own ends the worker."""
+class _Outlives:
+    """What a Redis channel does where kombu's own ends the worker."""
+
+    def _connparams(self, *args: Any, **options: Any) -> Any:
+        """Fail as a lost connection does, once this channel's connection is gone.
+
+        A turn that outlasts its broker is acknowledged to a channel whose connection was closed meanwhile; kombu then
+        fails with an AttributeError, which Celery does not expect.
+        """
+        if getattr(getattr(self, "connection", None), "client", None) is None:
+            raise redis.ConnectionError("the connection to the broker was lost")
+        return super()._connparams(*args, **options)  # type: ignore[misc]  # of kombu's channel
 
     def _brpop_read(self, **options: Any) -> Any:
+        """Pass over what is no message."""
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]  # of kombu's channel
         except (ValueError, KeyError, TypeError) as error:
@@ -27,12 +38,12 @@ class _DropsGarbage:
 
 @cache
 def _lenient(transport: Hashable) -> Any:
-    """The same transport, where it is Redis with channels that drop garbage."""
+    """The same transport, where it is Redis with channels that outlive more."""
     channel: Any = getattr(transport, "Channel", None)
     if not hasattr(channel, "_brpop_read"):
         return transport
     known: Any = transport
-    return type("Transport", (known,), {"Channel": type("Channel", (_DropsGarbage, channel), {})})
+    return type("Transport", (known,), {"Channel": type("Channel", (_Outlives, channel), {})})
 
 
 class _Connection(Connection):
@@ -41,11 +52,6 @@ class _Connection(Connection):
     def get_transport_cls(self) -> Any:
         found: Any = super().get_transport_cls()
         return _lenient(found)
-
-    def maybe_close_channel(self, channel: Any) -> None:
-        # kombu 5.7 gives messages back to a Redis that is gone, fails with this, and ends the worker.
-        with suppress(AttributeError):
-            super().maybe_close_channel(channel)
 
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
         even = {"interval_start": RECONNECT_SECONDS, "interval_step": 0, "interval_max": RECONNECT_SECONDS}
