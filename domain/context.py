@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from json import JSONDecoder
 from random import Random
@@ -88,9 +88,8 @@ class TaskContext:
             PermanentError: a value of the effect has no JSON form, or holds NaN or an infinity.
         """
         ordinal = sum(other.node == self.node for other in self.effects)
-        plain = {name: _plain(self.node, value) for name, value in effect.members().items() if name != "kind"}
-        declared = replace(effect, **plain | {"node": self.node, "ordinal": ordinal})
-        return self._with(effects=(*self.effects, declared))
+        members = effect.members() | {"node": self.node, "ordinal": ordinal}
+        return self._with(effects=(*self.effects, effect_from_members(_plain(self.node, members))))
 
     def at(self, node: str) -> Self:
         """The context as this node receives it."""

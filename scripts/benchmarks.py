@@ -135,6 +135,8 @@ def _index_lag(container: object) -> int:
 
 
 def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
+    from tests.stores import postgres_database  # noqa: PLC0415
+
     environment = {**os.environ, "PLAYHEAD_HOME": str(home), "LOG_LEVEL": "warning"}
     for name in ("DATABASE_URL", "CELERY_BROKER_URL", "ELASTICSEARCH_URL", "PIPELINES"):
         environment.pop(name, None)
@@ -146,27 +148,11 @@ def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
         ]
         if missing:
             raise SystemExit(f'{", ".join(missing)} not set. Run: eval "$(scripts/services start)"')
-        environment["DATABASE_URL"] = stack.enter_context(_scratch_database(os.environ["TEST_DATABASE_URL"]))
+        environment["DATABASE_URL"] = stack.enter_context(postgres_database(os.environ["TEST_DATABASE_URL"]))
         environment["CELERY_BROKER_URL"] = os.environ["TEST_REDIS_URL"]
         environment["ELASTICSEARCH_URL"] = os.environ["TEST_ELASTICSEARCH_URL"]
         environment["ELASTICSEARCH_INDEX"] = f"bench-{os.getpid()}-{time.time_ns()}"
     return environment
-
-
-@contextmanager
-def _scratch_database(url: str) -> Iterator[str]:
-    from sqlalchemy import create_engine, make_url, text  # noqa: PLC0415
-
-    name = f"bench_{os.getpid()}_{time.time_ns()}"
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield make_url(url).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        engine.dispose()
 
 
 @contextmanager
