@@ -92,8 +92,9 @@ class Engine:
     def turn(self, name: str, *, seconds: float = TURN_SECONDS) -> int:
         """Work a subscription for at most some seconds; how many claims were worked.
 
-        A claim that leaves work behind rings before it runs, so that one ring wakes as many workers as there is
-        work; a turn that ends with work left rings again. A name that this process has not loaded is no work.
+        A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
+        that one ring wakes as many workers as there is work; a turn that ends with work left rings again. A name
+        that this process has not loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -112,7 +113,7 @@ class Engine:
             claim = self.claims.take(work.subscription, owner=self.owner, due_first=due_first)
             if claim is None:
                 break
-            if claim.more:
+            if claim.more and not worked:
                 self.dispatcher.ring(name)
             worked += 1
             if not self._work(work, claim):

@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     )
     pipeline_queues: Annotated[dict[str, str], NoDecode] = Field(
         {},
-        description=f'The Celery queue of a pipeline, as JSON: {{"flights": "bulk"}}. Others use {DEFAULT_QUEUE!r}.',
+        description='The Celery queue of a pipeline, as JSON: {"flights": "bulk"}. '
+        f"Others have their own: {DEFAULT_QUEUE}.NAME.",
     )
     unknown_types: Literal["refuse", "keep"] = Field(
         "refuse",

@@ -11,13 +11,13 @@ from infrastructure.settings import DEFAULT_QUEUE, Settings
 PROCESS = "process_incoming_event"
 RING = "ring"
 """The two tasks, by their names on the wire."""
-RING_EXPIRES = 4.0
-"""Seconds after which a ring is of no use: the sweep has rung again."""
+BELL_EXPIRES = 30.0
+"""Seconds after which a bell is passed over. Longer than turns keep it waiting; by then the sweep has rung again."""
 
 
 def queue_of(settings: Settings, subscription: str) -> str:
-    """The queue that a subscription rings on."""
-    return settings.pipeline_queues.get(subscription, DEFAULT_QUEUE)
+    """The queue that a subscription rings on: one of its own, so that no other's bells are before its own."""
+    return settings.pipeline_queues.get(subscription, f"{DEFAULT_QUEUE}.{subscription}")
 
 
 def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:

@@ -8,7 +8,7 @@ from typing import Self
 import structlog
 
 from application.ports.dispatcher import Dispatcher
-from infrastructure.celery.app import PROCESS, RING, RING_EXPIRES, make_celery, queue_of
+from infrastructure.celery.app import BELL_EXPIRES, PROCESS, RING, make_celery, queue_of
 from infrastructure.settings import Settings
 
 COALESCE_SECONDS = 0.01
@@ -37,11 +37,9 @@ class CeleryDispatcher(Dispatcher):
         app = make_celery(settings, ())
 
         def publish(subscription: str, event_id: str | None) -> None:
+            task, argument = (RING, subscription) if event_id is None else (PROCESS, event_id)
             queue = queue_of(settings, subscription)
-            if event_id is not None:
-                app.send_task(PROCESS, [event_id], queue=queue, retry=False, ignore_result=True)
-            else:
-                app.send_task(RING, [subscription], queue=queue, retry=False, ignore_result=True, expires=RING_EXPIRES)
+            app.send_task(task, [argument], queue=queue, retry=False, ignore_result=True, expires=BELL_EXPIRES)
 
         return cls(publish)
 

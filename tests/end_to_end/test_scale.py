@@ -268,6 +268,19 @@ def test_a_type_moved_to_another_pipeline_and_a_pipeline_to_another_queue_under_
         assert connection.scalar(doubled) == 0
 
 
+def test_a_slow_pipelines_backlog_leaves_the_others_their_turn(scale: Scale) -> None:
+    scale.processes.worker(CLAIM_BATCH="10")
+    beat(scale)
+    _, client = scale.processes.serve()
+    for _ in range(10):
+        send(client, 100, seconds=0.05, emits=True)
+
+    wait_until(lambda: scale.contexts()["quick", "completed"] >= 100, seconds=15)
+    index = scale.store.claims.backlog(["index"])["index"]
+    assert index.cursor - index.claimed >= 100
+    assert scale.contexts()["slow", "completed"] < 900
+
+
 def loses_its_broker(scale: Scale, away: AbstractContextManager[None]) -> None:
     """Take the broker away while a turn is under way, and send meanwhile."""
     worker = scale.processes.worker()

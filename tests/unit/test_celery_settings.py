@@ -27,7 +27,7 @@ PINNED = [
     ("event_serializer", "json", "readable"),
     ("enable_utc", True, "one time everywhere"),
     ("timezone", "UTC", "one time everywhere"),
-    ("task_default_queue", "playhead", "the queue of what PIPELINE_QUEUES does not name"),
+    ("task_default_queue", "playhead", "the queue of a stranger who names none"),
     ("task_default_exchange", "", "an emptied Redis loses no bindings"),
     ("task_default_routing_key", "playhead", "the anonymous exchange routes by queue name"),
     ("task_acks_late", True, "a bell is done when its turn is"),
@@ -87,6 +87,8 @@ def test_a_worker_hears_the_queues_of_the_loaded_pipelines_and_ours_through_the_
 
     queues = make_celery(settings, ["flights", "very_late", "index"]).conf.task_queues
 
+    assert queue_of(settings, "index") == "playhead.index"
+
     assert {(queue.name, queue.exchange, queue.routing_key) for queue in queues} == {
-        (name, Exchange(""), name) for name in ("bulk", queue_of(settings, "index"), "playhead")
+        (name, Exchange(""), name) for name in ("bulk", "playhead.very_late", "playhead.index", "playhead")
     }
