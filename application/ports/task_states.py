@@ -25,6 +25,14 @@ class TaskState:
     context_position: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """An event and how far it is."""
+
+    event: RecordedEvent
+    state: TaskState
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
     """What a listing asks for; None asks for nothing. `since` is inclusive, `until` exclusive, both on `time`."""
@@ -49,10 +57,10 @@ class TaskStates(Protocol):
 
     def find(
         self, wanted: EventFilter, *, before: int | None = None, after: int | None = None, limit: int
-    ) -> list[RecordedEvent]:
+    ) -> list[EventState]:
         """Events that fit, newest first from below position `before`; with `after`, oldest first from above it.
 
-        A status is looked for where it is rare (claims, contexts that are not completed), never by reading the
-        log through.
+        An answer is of one moment: each event has the status that was asked for. A status is looked for where it is
+        rare (claims, contexts that are not completed), never by reading the log through.
         """
         ...

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.event_log import EventLog
-from application.ports.task_states import EventFilter, TaskState, TaskStates
 from domain.envelopes import Submission
 from domain.errors import NotFound, UnknownType
 from domain.events import NewEvent, RecordedEvent
@@ -62,14 +60,6 @@ def routed(type_: str, data: str, *, registry: PipelineRegistry, unknown_types: 
     return pipeline.name, schema.version
 
 
-@dataclass(frozen=True, slots=True)
-class EventState:
-    """An event and how far it is."""
-
-    event: RecordedEvent
-    state: TaskState
-
-
 def get_event(event_id: str, *, events: EventLog) -> RecordedEvent:
     """The event of this id.
 
@@ -80,14 +70,6 @@ def get_event(event_id: str, *, events: EventLog) -> RecordedEvent:
     if event is None:
         raise NotFound(f"There is no event {event_id[:100]!r}.")
     return event
-
-
-def list_events(
-    wanted: EventFilter, *, states: TaskStates, limit: int, before: int | None = None, after: int | None = None
-) -> list[EventState]:
-    """Events that fit, with their states; see `TaskStates.find`."""
-    found = states.find(wanted, before=before, after=after, limit=limit)
-    return [EventState(event, state) for event, state in zip(found, states.of(found), strict=True)]
 
 
 def contexts_of(event_id: str, *, events: EventLog, contexts: ContextLog) -> Sequence[RecordedContext]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from application.ports.context_log import RecordedContext
-from application.ports.task_states import EventFilter, TaskState, TaskStates
+from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates
 from domain.events import RecordedEvent
 from infrastructure.memory.tables import EventRow, MemoryTables
 
@@ -20,12 +20,12 @@ class MemoryTaskStates(TaskStates):
 
     def find(
         self, wanted: EventFilter, *, before: int | None = None, after: int | None = None, limit: int
-    ) -> list[RecordedEvent]:
+    ) -> list[EventState]:
         with self._tables.lock:
-            found = [row.event for row in self._tables.events if self._fits(row, wanted)]
+            found = [EventState(row.event, self._state(row)) for row in self._tables.events if self._fits(row, wanted)]
         if after is not None:
-            return [event for event in found if event.position > after][:limit]
-        return [event for event in reversed(found) if before is None or event.position < before][:limit]
+            return [each for each in found if each.event.position > after][:limit]
+        return [each for each in reversed(found) if before is None or each.event.position < before][:limit]
 
     def _fits(self, row: EventRow, wanted: EventFilter) -> bool:
         event = row.event

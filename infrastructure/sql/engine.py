@@ -71,6 +71,16 @@ class Database:
             connection.rollback()
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection for reading on which all statements see the state that the first saw."""
+        if not self.is_postgres:
+            with self.reading() as connection:
+                yield connection
+            return
+        with translated(), self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A connection in a transaction that commits at the end, or undoes all when an error leaves it."""
         with translated(), self._write_lock(), self.engine.connect() as connection:

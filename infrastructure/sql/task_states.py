@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union_all
 from sqlalchemy.orm import aliased
 
-from application.ports.task_states import EventFilter, TaskState, TaskStates, TaskStatus
+from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates, TaskStatus
 from domain.events import RecordedEvent
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.event_log import event_of, select_events
@@ -26,18 +26,13 @@ class SqlTaskStates(TaskStates):
     def of(self, events: Sequence[RecordedEvent]) -> list[TaskState]:
         if not events:
             return []
-        positions = [event.position for event in events]
-        with self._database.reading() as connection:
-            now = connection.scalar(select(DatabaseNow()))
-            last = _last_contexts(connection, positions)
-            claims = _claims_over(connection, positions)
-        assert now is not None
-        return [_state(event, last.get(event.position), claims.get(event.position), now) for event in events]
+        with self._database.snapshot() as connection:
+            return _states(connection, events)
 
     def find(
         self, wanted: EventFilter, *, before: int | None = None, after: int | None = None, limit: int
-    ) -> list[RecordedEvent]:
-        with self._database.reading() as connection:
+    ) -> list[EventState]:
+        with self._database.snapshot() as connection:
             statement = select_events()
             if wanted.status is None:
                 statement = _page(statement, EventRow, wanted, before=before, after=after, limit=limit)
@@ -45,7 +40,17 @@ class SqlTaskStates(TaskStates):
                 statement = statement.where(
                     EventRow.position.in_(_positions(connection, wanted, before, after, limit))
                 ).order_by(EventRow.position if after is not None else EventRow.position.desc())
-            return [event_of(row) for row in connection.execute(statement)]
+            found = [event_of(row) for row in connection.execute(statement)]
+            return [EventState(event, state) for event, state in zip(found, _states(connection, found), strict=True)]
+
+
+def _states(connection: Connection, events: Sequence[RecordedEvent]) -> list[TaskState]:
+    positions = [event.position for event in events]
+    now = connection.scalar(select(DatabaseNow()))
+    assert now is not None
+    last = _last_contexts(connection, positions)
+    claims = _claims_over(connection, positions)
+    return [_state(event, last.get(event.position), claims.get(event.position), now) for event in events]
 
 
 def _page(

@@ -52,7 +52,7 @@ def main() -> None:
         return
     try:
         try:
-            app()
+            app(prog_name="playhead")
         finally:
             sys.stdout.flush()
     except PlayheadError as error:

@@ -10,8 +10,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from application.ports.context_log import RecordedContext
 from application.ports.event_log import Verdict
-from application.ports.task_states import EventFilter
-from application.use_cases.events import EventState
+from application.ports.task_states import EventFilter, EventState
 from application.use_cases.tasks import ENDED, Task
 from domain.errors import PlayheadError
 from interfaces.http.errors import problem_of

@@ -35,7 +35,7 @@ def test_events_are_found_by_each_filter_and_by_all_together(store: Store):
         append(store, type="ab"[number % 2], subject=f"s{number % 4}", time=EPOCH + timedelta(hours=number))
 
     def found(**wanted) -> list[int]:
-        return [event.position for event in store.states.find(EventFilter(**wanted), limit=99)]
+        return [each.event.position for each in store.states.find(EventFilter(**wanted), limit=99)]
 
     assert found() == [8, 7, 6, 5, 4, 3, 2, 1]
     assert found(type="a") == [7, 5, 3, 1]
@@ -50,7 +50,7 @@ def test_events_are_found_by_each_filter_and_by_all_together(store: Store):
 def test_the_subject_that_is_asked_for_may_be_the_empty_one(store: Store):
     event = append(store, subject="")
     append(store)
-    assert store.states.find(EventFilter(subject=""), limit=9) == [event]
+    assert [each.event for each in store.states.find(EventFilter(subject=""), limit=9)] == [event]
 
 
 @pytest.mark.parametrize("status", [None, "queued", "succeeded", "failed"])
@@ -62,7 +62,7 @@ def test_pages_go_backward_from_a_position_and_forward_after_one(store: Store, s
             end(store, position, endings[status])
 
     def page(limit: int = 3, **bounds: int) -> list[int]:
-        return [event.position for event in store.states.find(EventFilter(status=status), limit=limit, **bounds)]
+        return [each.event.position for each in store.states.find(EventFilter(status=status), limit=limit, **bounds)]
 
     assert [page(), page(before=5), page(before=2), page(before=1)] == [[7, 6, 5], [4, 3, 2], [1], []]
     assert [page(after=0), page(after=3), page(after=6), page(after=7)] == [[1, 2, 3], [4, 5, 6], [7], []]

@@ -41,7 +41,7 @@ def state(store: Store, event: RecordedEvent) -> TaskState:
     """The state of an event, after a look that its status finds it and no other does."""
     [found] = store.states.of([event])
     for status in STATUSES:
-        listed = store.states.find(EventFilter(status=status), limit=99)
+        listed = [each.event for each in store.states.find(EventFilter(status=status), limit=99)]
         assert (event in listed) == (status == found.status), status
     return found
 
@@ -215,4 +215,4 @@ def test_every_event_is_found_by_its_status_whatever_happened_before(store: Stor
     for status in STATUSES:
         wanted = [event.position for event, found in zip(events, states, strict=True) if found == status]
         listed = store.states.find(EventFilter(status=status), after=0, limit=99)
-        assert [event.position for event in listed] == wanted, status
+        assert [(each.event.position, each.state.status) for each in listed] == [(p, status) for p in wanted]

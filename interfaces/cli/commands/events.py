@@ -30,14 +30,13 @@ def list_(
     from typing import get_args
 
     from application.ports.task_states import EventFilter, TaskStatus
-    from application.use_cases.events import list_events
     from domain.errors import InvalidRequest
 
     if status is not None and status not in get_args(TaskStatus):
         raise InvalidRequest(f"--status {status}: it is one of {', '.join(get_args(TaskStatus))}.")
     wanted = EventFilter(type=type_, subject=subject, status=status, since=utc(since), until=utc(until))  # type: ignore[arg-type]  # checked above
     with opened() as container:
-        listed = list_events(wanted, states=container.states(), limit=limit)
+        listed = container.states().find(wanted, limit=limit)
     if as_json:
         output.put(
             "[" + ",\n ".join(f'{{"status":"{each.state.status}",{each.event.json[1:]}' for each in listed) + "]"

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from application.appending import refusal_of
 from application.ports.event_log import Verdict
-from application.ports.task_states import EventFilter, TaskStatus
+from application.ports.task_states import EventFilter, EventState, TaskStatus
 from application.use_cases import events as use_cases
 from application.use_cases.tasks import ENDED
 from domain.envelopes import Submission
@@ -72,7 +72,7 @@ def list_events(
     if cursor is not None and after is not None:
         raise InvalidRequest("A listing goes on by its cursor, a feed by `after`: send one of them.")
     before = position_of(cursor, wanted)
-    listed = use_cases.list_events(wanted, states=api.states, limit=limit, before=before, after=after)
+    listed = api.states.find(wanted, limit=limit, before=before, after=after)
     full = len(listed) == limit
     next_page = cursor_of(listed[-1].event.position, wanted) if full and after is None else None
     return answers.spliced(answers.events_json(listed, next_page), answers.link(next_page, limit, wanted))
@@ -83,7 +83,7 @@ def get_event(event_id: str, api: TheApi) -> Response:
     """One event with its status, its data to the letter."""
     event = use_cases.get_event(event_id, events=api.events)
     [state] = api.states.of([event])
-    return answers.spliced(answers.event_json(use_cases.EventState(event, state)))
+    return answers.spliced(answers.event_json(EventState(event, state)))
 
 
 @router.get("/events/{event_id}/contexts", **CONTEXTS)
