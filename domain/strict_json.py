@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from json import JSONDecoder
 from typing import Any, NoReturn
 
+from domain.errors import TooLarge
 from domain.json_faults import LONG_NUMBER, MAX_DEPTH, MAX_DIGITS, explain, has_lone_surrogate, malformed, skip, walk
 
 _SPACE = r"[ \t\n\r]*"
@@ -99,11 +100,12 @@ def members(text: str) -> dict[str, tuple[Any, str]]:
     return found
 
 
-def elements(text: str) -> list[str]:
+def elements(text: str, most: int | None = None) -> list[str]:
     """Read a text that is one JSON array and give each element's exact text, all of them strict JSON.
 
     Raises:
         MalformedJson: it is not strict JSON, or not an array.
+        TooLarge: it has more than `most` elements; those behind are not looked at.
     """
     opened = _ARRAY.match(text)
     if opened is None:
@@ -118,6 +120,8 @@ def elements(text: str) -> list[str]:
             begin = comma.end()
         _, end = _decode_at(text, begin, [str(len(found))], MAX_DEPTH + 1)
         found.append(text[begin:end])
+        if most is not None and len(found) > most:
+            raise TooLarge(f"The array has more than {most:,} elements. Send them in parts.")
     if not _END.match(text, closed.end()):
         malformed(f"There is more text after the JSON array, at character {closed.end()}.")
     return found

@@ -2,18 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 
 from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, plain
 from domain.errors import Fault, InvalidEvent, PlayheadError, TooLarge, UnsupportedMedia
 from domain.events import key_faults, refuse
 from domain.strict_json import elements, text_of
 
+Result = TypeVar("Result")
+
 MAX_EVENT = 1 << 20
 """Bytes of one event."""
 MAX_BODY = 16 << 20
 """Bytes of a batch; and how much of a body that is too large is read before the answer."""
+MAX_EVENTS = 50_000
+"""Events of a batch. Each has an outcome in the answer, also where it is a few bytes of nonsense."""
+SMALL = 1 << 16
+"""Bytes of a body that is read within a few milliseconds."""
 
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
@@ -48,6 +56,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+async def beside_the_loop(size: int, work: Callable[[], Result]) -> Result:
+    """Do what a body of this size asks for; where that takes long, in a thread, while others are served."""
+    return work() if size <= SMALL else await run_in_threadpool(work)
+
+
 def one_event(headers: Mapping[str, str], body: bytes) -> Submission:
     """Read the one event of a body, in whichever of the three forms it is.
 
@@ -72,18 +85,21 @@ def many_events(headers: Mapping[str, str], body: bytes) -> list[Submission | Pl
     Raises:
         MalformedJson: the body as a whole is not readable.
         InvalidEvent: the request's key is not usable.
+        TooLarge: it holds more than 50,000 events.
         UnsupportedMedia: the content type is none of the three.
     """
     content_type = headers.get("content-type", "")
     media_type = _media_type(content_type)
     read: Callable[[str], Submission]
     if media_type == NDJSON:
+        if body.count(b"\n") > MAX_EVENTS:
+            raise TooLarge(f"The batch has more than {MAX_EVENTS:,} lines. Send it in parts.")
         texts: Sequence[str] = [line for line in text_of(body).split("\n") if line.strip(" \t\r")]
         read = plain
     elif media_type == CLOUDEVENTS:
-        texts, read = elements(text_of(body)), cloudevent
+        texts, read = elements(text_of(body), MAX_EVENTS), cloudevent
     elif is_json(content_type):
-        texts, read = elements(text_of(body)), plain
+        texts, read = elements(text_of(body), MAX_EVENTS), plain
     else:
         raise _unread(content_type, "application/json", NDJSON, CLOUDEVENTS)
     key = headers.get(_KEY)

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import uvicorn
 
-from interfaces.http.bodies import MAX_BODY, MAX_EVENT
-from tests.integration.http import JSON, NDJSON, Http, event, served, text
+from interfaces.http.bodies import MAX_BODY, MAX_EVENT, MAX_EVENTS, SMALL, beside_the_loop
+from tests.integration.http import CLOUDEVENTS, JSON, NDJSON, Http, event, served, text
 
 
 @pytest.fixture
@@ -72,6 +72,44 @@ def test_a_batch_up_to_the_limit_is_taken(client: httpx.Client, http: Http):
 
     assert client.post("/events/batch", content=body, headers=NDJSON).status_code == 202
     assert http.stored() == count
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (NDJSON, b"1\n" * (MAX_EVENTS + 1)),
+        (NDJSON, b"\n" * (MAX_BODY - 1)),
+        (JSON, b"[" + b"1," * MAX_EVENTS + b"1]"),
+        (JSON, b"[" + b"1," * (MAX_BODY // 2 - 1)),
+        (CLOUDEVENTS, b"[" + b"{}," * MAX_EVENTS + b"{}]"),
+    ],
+    ids=["lines", "empty lines", "array", "open array", "cloudevents"],
+)
+def test_a_batch_of_too_many_events_is_refused_whatever_they_are(
+    client: httpx.Client, http: Http, headers: dict[str, str], body: bytes
+):
+    answer = client.post("/events/batch", content=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
+    assert "in parts" in answer.json()["detail"]
+    assert http.stored() == 0
+
+
+def test_a_batch_of_as_many_events_as_there_may_be_has_an_outcome_for_each(client: httpx.Client, http: Http):
+    good = json.dumps({"type": "kept", "data": 1})
+    answer = client.post("/events/batch", content=f"{good}\n" + "1\n" * (MAX_EVENTS - 1), headers=NDJSON)
+
+    assert (answer.status_code, len(answer.json()["items"]), http.stored()) == (207, MAX_EVENTS, 1)
+
+
+def test_a_large_body_is_read_in_a_thread_while_others_are_served():
+    async def threads(size: int) -> tuple[int, int]:
+        return threading.get_ident(), await beside_the_loop(size, threading.get_ident)
+
+    loop, small = asyncio.run(threads(SMALL))
+    other, large = asyncio.run(threads(SMALL + 1))
+
+    assert (small == loop, large == other) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 async def post_event(request: Request, api: TheApi) -> Response:
     """Store one event and queue its task. 202 after the durable commit; with `Prefer: wait=N`, 200 once it ended."""
     body = await bodies.read_body(request, bodies.MAX_EVENT)
-    new = _accept(bodies.one_event(request.headers, body), api)
+    new = await bodies.beside_the_loop(len(body), lambda: _accept(bodies.one_event(request.headers, body), api))
     [verdict] = await asyncio.wrap_future(api.appender.submit([new]))
     if verdict.refusal is not None:
         raise verdict.refusal
@@ -43,7 +43,9 @@ async def post_event(request: Request, api: TheApi) -> Response:
 async def post_events(request: Request, api: TheApi, *, atomic: bool = False) -> Response:
     """Store many events, each with an outcome of its own; `atomic=true`: all or none."""
     body = await bodies.read_body(request, bodies.MAX_BODY)
-    read = [_try_accept(item, api) for item in bodies.many_events(request.headers, body)]
+    read = await bodies.beside_the_loop(
+        len(body), lambda: [_try_accept(item, api) for item in bodies.many_events(request.headers, body)]
+    )
     request.state.events = len(read)
     new = [item for item in read if isinstance(item, NewEvent)]
     if atomic and len(new) < len(read):
@@ -52,7 +54,7 @@ async def post_events(request: Request, api: TheApi, *, atomic: bool = False) ->
         verdicts = await asyncio.wrap_future(api.appender.submit(new, atomic=atomic))
     in_order = iter(verdicts)
     outcomes = [item if isinstance(item, PlayheadError) else next(in_order) for item in read]
-    return answers.batch_answer(outcomes, atomic=atomic)
+    return await bodies.beside_the_loop(len(body), lambda: answers.batch_answer(outcomes, atomic=atomic))
 
 
 @router.get("/events", **EVENTS)
