@@ -41,7 +41,10 @@ async def post_event(request: Request, api: TheApi) -> Response:
 
 @router.post("/events/batch", status_code=202, **BATCH)
 async def post_events(request: Request, api: TheApi, *, atomic: bool = False) -> Response:
-    """Store many events, each with an outcome of its own; `atomic=true`: all or none."""
+    """Store many events, each with an outcome of its own; `atomic=true`: all or none.
+
+    At most 50,000 events in 16 MiB, 1 MiB each; 1,000 where all or none are stored.
+    """
     body = await bodies.read_body(request, bodies.MAX_BODY)
     read = await bodies.beside_the_loop(
         len(body), lambda: [_try_accept(item, api) for item in bodies.many_events(request.headers, body)]
