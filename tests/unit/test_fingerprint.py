@@ -6,40 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from domain.context import TaskContext
 from domain.nodes import Branches, ElasticsearchIndexNode, Route
-from domain.pipeline import FunctionNode, Pipeline, node
+from domain.pipeline import FunctionNode
 from domain.upcasting import Schema
-
-
-class Order(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    number: int
-
-
-class Document(BaseModel):
-    number: int
-
-
-@node
-def double(context: TaskContext) -> int:
-    return 2 * context.data.number
-
-
-@node
-def plus_one(context: TaskContext) -> int:
-    return context.outputs["double"] + 1
-
-
-def document(context: TaskContext) -> Document:
-    return Document(number=context.outputs["double"])
-
-
-def pipeline(*nodes, **given) -> Pipeline:
-    return Pipeline(**{"name": "orders", "accepts": {"order.placed": Order}, "nodes": nodes, **given})
+from tests.unit.orders import Order, document, double, pipeline, plus_one
 
 
 @dataclass(frozen=True)

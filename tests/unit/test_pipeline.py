@@ -1,42 +1,13 @@
 """Pipeline: an ordered fold of pure nodes; its names, its observer."""
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
-from domain.context import TaskContext
 from domain.errors import InvalidEvent, InvalidPipeline, NewerSchema, PermanentError
 from domain.nodes import Branches, Route
-from domain.pipeline import RESERVED, FunctionNode, Node, NodeFailed, Pipeline, node, walk
+from domain.pipeline import RESERVED, FunctionNode, Node, NodeFailed, node, walk
 from domain.upcasting import Schema
 from tests.factories import RecordedEventFactory
-
-
-class Order(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    number: int
-
-
-class Document(BaseModel):
-    number: int
-
-
-@node
-def double(context: TaskContext) -> int:
-    return 2 * context.data.number
-
-
-@node
-def plus_one(context: TaskContext) -> int:
-    return context.outputs["double"] + 1
-
-
-def document(context: TaskContext) -> Document:
-    return Document(number=context.outputs["double"])
-
-
-def pipeline(*nodes, **given) -> Pipeline:
-    return Pipeline(**{"name": "orders", "accepts": {"order.placed": Order}, "nodes": nodes, **given})
+from tests.unit.orders import Document, Order, document, double, pipeline, plus_one
 
 
 def event(data: str = '{"number": 3}', **given):
