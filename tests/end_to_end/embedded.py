@@ -7,14 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from tests.end_to_end.month import shows
 from tests.end_to_end.processes import environment, free_port, is_ready, run, started, wait_until
-
-EVENTS, FOLLOW_UPS = 27_004, 626
-DONE = Counter({("flights", "completed"): EVENTS, ("very_late", "completed"): FOLLOW_UPS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +30,13 @@ class Dev:
         to = ("--url", self.url) if arguments[0] == "send" else ()
         return run(self.env, *arguments, *to, cwd=self.home.parent, stdin=stdin)
 
-    def search(self, **body: Any) -> Any:
-        answer = self.client.post("/search", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def wait_for(self, contexts: Counter[tuple[str, str]], *, seconds: float = 100) -> None:
-        """Wait until there are these live contexts and all of them are indexed."""
-        wait_until(lambda: self._has(contexts), seconds=seconds, log=self.log)
+    def wait_for(self, contexts: Counter[tuple[str, str]]) -> None:
+        """Wait until there are these live contexts and all of them are found."""
+        wait_until(lambda: self._has(contexts), seconds=100, log=self.log)
 
     def _has(self, contexts: Counter[tuple[str, str]]) -> bool:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
-        return live_contexts(self.home) == contexts and self.search(size=0)["index_lag"] == 0
+        return live_contexts(self.home) == contexts and shows(self, contexts)
 
 
 @contextmanager

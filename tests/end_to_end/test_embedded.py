@@ -1,77 +1,23 @@
 """The embedded service through its front door: one process, SQLite, threads, FTS5, real flights."""
 
-import gzip
 import json
 import signal
-import statistics
 import subprocess
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.embedded import (
-    DONE,
-    EVENTS,
-    FOLLOW_UPS,
-    Dev,
-    dev,
-    leases,
-    live_contexts,
-)
+from tests.end_to_end.embedded import dev, leases, live_contexts
+from tests.end_to_end.month import DONE, EVENTS, the_month_runs_once_is_searchable_and_replays_alike
 from tests.end_to_end.processes import BIN, MONTH, environment, run, wait_until
-
-STATUSES = {"on_time": 20_197, "late": 6_201, "cancelled": 521, "diverted": 85}
 
 
 @pytest.mark.timeout(300)
 def test_the_month_runs_once_is_searchable_and_replays_alike(tmp_path: Path):
     with dev(tmp_path / "home") as service:
-        sent = json.loads(service.run("send", str(MONTH), "--json").stdout)
-        again = json.loads(service.run("send", str(MONTH), "--json").stdout)
-        assert (sent["taken"], sent["repeated"], sent["refused"]) == (EVENTS, 0, 0)
-        assert (again["taken"], again["repeated"], again["refused"]) == (0, EVENTS, 0)
-        service.wait_for(DONE)
-
-        assert_the_results_are_those_of_the_raw_file(service)
-        assert service.search(filters={"pipeline": "very_late"}, size=0)["total"] == FOLLOW_UPS
-        assert_a_replay_gives_the_same_and_no_second_follow_up(service)
-
-        assert service.run("index", "rebuild").returncode == 0
-        assert service.search(size=0)["total"] == EVENTS + FOLLOW_UPS
-        assert_the_results_are_those_of_the_raw_file(service)
-
-
-def assert_the_results_are_those_of_the_raw_file(service: Dev) -> None:
-    by_carrier: dict[str, list[float]] = defaultdict(list)
-    for line in gzip.decompress(MONTH.read_bytes()).splitlines():
-        flight = json.loads(line)["data"]
-        if flight["arr_delay"] is not None:
-            by_carrier[flight["carrier"]].append(flight["arr_delay"])
-    aggs = {
-        "status": {"kind": "terms", "field": "status"},
-        "carriers": {"kind": "terms", "field": "carrier", "size": 50, "stats": "arr_delay"},
-    }
-    found = service.search(q="type:flight.recorded", size=0, aggs=aggs)["aggs"]
-
-    assert {bucket["key"]: bucket["count"] for bucket in found["status"]["buckets"]} == STATUSES
-    assert {bucket["key"]: bucket["stats"]["avg"] for bucket in found["carriers"]["buckets"]} == {
-        carrier: pytest.approx(statistics.fmean(delays)) for carrier, delays in by_carrier.items()
-    }
-
-
-def assert_a_replay_gives_the_same_and_no_second_follow_up(service: Dev) -> None:
-    plan = json.loads(service.run("replay", "plan", "--all", "--json").stdout)
-    assert plan["count"] == EVENTS + FOLLOW_UPS
-    ran = json.loads(service.run("replay", "run", str(plan["id"]), "--json").stdout)
-    status = json.loads(service.run("replay", "status", str(plan["id"]), "--json").stdout)
-
-    assert ran == status
-    assert status["done"]
-    assert (status["identical"], status["different"], status["without_live"]) == (EVENTS + FOLLOW_UPS, 0, 0)
-    service.wait_for(DONE)
-    assert service.client.get(f"/events?after={EVENTS + FOLLOW_UPS}").json()["events"] == []
+        the_month_runs_once_is_searchable_and_replays_alike(service)
 
 
 @pytest.mark.timeout(240)
@@ -93,7 +39,6 @@ def test_a_service_that_is_killed_in_the_middle_loses_nothing_and_does_nothing_t
         assert summary["taken"] > 0
         assert summary["repeated"] > 0
         service.wait_for(DONE)
-        assert service.search(size=0)["total"] == EVENTS + FOLLOW_UPS
 
 
 @pytest.mark.timeout(180)

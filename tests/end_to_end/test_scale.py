@@ -1,13 +1,14 @@
 """The service at scale: API, worker and beat as processes, on real PostgreSQL, brokers and Elasticsearch."""
 
-import gzip
 import json
 import os
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,8 @@ from sqlalchemy import text
 
 from domain.events import NewEvent
 from infrastructure.sql.store import SqlStore
-from tests.end_to_end.processes import MONTH, free_port, wait_until
+from tests.end_to_end.month import search, shows, the_month_runs_once_is_searchable_and_replays_alike
+from tests.end_to_end.processes import free_port, run, wait_until
 from tests.end_to_end.scale import Processes, processes
 from tests.factories import NewEventFactory
 from tests.servers import Door, redis_server
@@ -117,26 +119,32 @@ def beat(scale: Scale, **settings: str) -> Any:
     return scale.processes.start("playhead", "beat", **settings)
 
 
-def test_flights_over_http_are_completed_once_with_their_follow_ups_and_are_found(scale: Scale) -> None:
-    lines = gzip.decompress(MONTH.read_bytes()).splitlines()[:3000]
-    late = sum((json.loads(line)["data"]["arr_delay"] or 0) >= 120 for line in lines)
+@dataclass(frozen=True)
+class Whole:
+    """The whole service at scale, as the month's tests see it."""
+
+    scale: Scale
+    url: str
+    client: httpx.Client
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        to = ("--url", self.url) if arguments[0] == "send" else ()
+        return run(self.scale.processes.environment, *arguments, *to, cwd=self.scale.processes.folder)
+
+    def wait_for(self, contexts: Counter[tuple[str, str]]) -> None:
+        wait_until(lambda: self.scale.contexts() == contexts and shows(self, contexts), seconds=100)
+
+
+@pytest.mark.timeout(300)
+def test_the_month_runs_once_is_searchable_and_replays_alike(scale: Scale) -> None:
     worker = scale.processes.worker()
     sweep = beat(scale)
     api, client = scale.processes.serve()
-    assert late > 0
+    whole = Whole(scale, str(client.base_url), client)
 
-    for begin in range(0, len(lines), 250):
-        content = b"\n".join(lines[begin : begin + 250])
-        assert client.post("/events/batch", content=content, headers=NDJSON).status_code == 202
+    the_month_runs_once_is_searchable_and_replays_alike(whole)
 
-    scale.done(0, flights=len(lines), very_late=late)
-
-    def found(pipeline: str) -> int:
-        total: int = client.post("/search", json={"filters": {"pipeline": pipeline}, "size": 0}).json()["total"]
-        return total
-
-    wait_until(lambda: (found("flights"), found("very_late")) == (len(lines), late), seconds=20)
-    assert client.post("/search", json={"size": 0}).json()["backend"] == "elasticsearch"
+    assert search(whole, size=0)["backend"] == "elasticsearch"
     assert len(worker.children()) == 2
     codes = [process.terminate() for process in (api, worker, sweep)]
     assert codes == [0, 0, 0]

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.embedded import EVENTS, Dev, dev
+from tests.end_to_end.embedded import Dev, dev
+from tests.end_to_end.month import EVENTS
 from tests.end_to_end.processes import BIN, MONTH, environment, free_port, run, wait_until
 
 LINES = gzip.decompress(MONTH.read_bytes()).splitlines()[:1_200]
