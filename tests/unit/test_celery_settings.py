@@ -34,6 +34,7 @@ PINNED = [
     ("task_reject_on_worker_lost", True, "the bell of a killed worker wakes another"),
     ("task_publish_retry", False, "the dispatcher tries again; nobody waits in between"),
     ("worker_prefetch_multiplier", 1, "a bell waits in the broker, where any worker hears it"),
+    ("worker_disable_prefetch", True, "also on Redis, where that number drifts"),
     ("worker_max_tasks_per_child", 10_000, "a process is renewed"),
     ("worker_concurrency", 2, "processes"),
     ("worker_hijack_root_logger", False, "our log lines"),
@@ -76,6 +77,7 @@ def test_rabbitmq_needs_one_url_and_keeps_no_answers() -> None:
     conf = make_celery(settings_of(AMQP), []).conf
 
     assert (conf.broker_url, conf.result_backend, conf.task_ignore_result) == (AMQP, None, True)
+    assert not conf.worker_disable_prefetch
 
 
 def test_answers_may_be_kept_elsewhere() -> None:
