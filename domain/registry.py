@@ -62,6 +62,6 @@ class PipelineRegistry:
         pipeline = self._by_type.get(type_)
         if pipeline is None:
             near = get_close_matches(type_, self._by_type, n=3, cutoff=0.5) or sorted(self._by_type)[:5]
-            known = f"; known are {', '.join(near)}" if near else ", and no pipeline is loaded"
+            known = f"; the nearest are {', '.join(near)}" if near else ", and no pipeline is loaded"
             raise UnknownType(f"No pipeline accepts events of type {type_!r}{known}.")
         return pipeline

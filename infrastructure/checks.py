@@ -1,9 +1,7 @@
 """Checks: what the service stands on, looked at from here; for `/readyz` and `doctor`."""
 
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from application.ports.search_index import SearchIndex
 from application.use_cases.backlogs import pipeline_backlogs
@@ -11,8 +9,6 @@ from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
 from infrastructure.settings import Settings
 from infrastructure.sql.store import SqlStore
-
-_DEFAULT_PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671, "sentinel": 26379}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +37,33 @@ class Checks:
         self._registry = registry
 
     def all(self) -> Sequence[Check]:
-        """Every check, the required ones first."""
-        return [self._database(), self._migrations(), self._broker(), self._search(), self._pipelines()]
+        """Every check but that of the workers, the required ones first."""
+        database = self._database()
+        if not database.ok:
+            unseen = [
+                Check(name=name, ok=False, detail="not seen: the database is away", required=name == "migrations")
+                for name in ("migrations", "pipelines")
+            ]
+            return [database, unseen[0], self._broker(), self._search(), unseen[1]]
+        return [database, self._migrations(), self._broker(), self._search(), self._pipelines()]
+
+    def thorough(self) -> Sequence[Check]:
+        """Every check, and where there is a broker, which workers answer; that takes a second."""
+        found = [*self.all()]
+        if self._settings.celery_broker_url and all(check.ok for check in found if check.name == "broker"):
+            found.append(self._workers())
+        return found
+
+    def _workers(self) -> Check:
+        from infrastructure.celery.app import workers_that_hear  # noqa: PLC0415  # the embedded service has no Celery
+
+        def look() -> str:
+            names = workers_that_hear(self._settings)
+            if not names:
+                raise LookupError("none answers: events wait")
+            return ", ".join(names)
+
+        return _check("workers", look, "Start one: playhead worker")
 
     def _database(self) -> Check:
         def look() -> str:
@@ -63,20 +84,21 @@ class Checks:
         if not url:
             return Check(name="broker", ok=True, detail="none: the engine runs in the API's process")
 
-        def look() -> str:
-            parts = urlsplit(url)
-            address = (parts.hostname or "127.0.0.1", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
-            socket.create_connection(address, timeout=2).close()
-            return f"{parts.scheme} at {address[0]}:{address[1]}"
+        from infrastructure.celery.connection import reach  # noqa: PLC0415  # the embedded service has no Celery
 
-        return _check("broker", look, "Start the broker, or correct CELERY_BROKER_URL. Events wait meanwhile.")
+        fix = "Start the broker, or correct CELERY_BROKER_URL. Events wait meanwhile."
+        return _check("broker", lambda: reach(url), fix)
 
     def _search(self) -> Check:
         def look() -> str:
             state = self._search_index.state()
             return f"{self._search_index.backend}, {state.documents:,} documents in {state.name}"
 
-        return _check("search", look, "Start the search server, or correct ELASTICSEARCH_URL. Results wait meanwhile.")
+        if self._settings.elasticsearch_url:
+            fix = "Start the search server, or correct ELASTICSEARCH_URL; serve and the worker make the index."
+        else:
+            fix = "Start the service (playhead dev), which makes the index."
+        return _check("search", look, fix)
 
     def _pipelines(self) -> Check:
         def look() -> str:
@@ -88,7 +110,8 @@ class Checks:
             if missing:
                 names = ", ".join(f"{each.pipeline} ({each.waiting + each.claimed:,})" for each in missing)
                 raise LookupError(f"events wait for pipelines that are not loaded here: {names}")
-            return loaded
+            waiting = sum(backlog.waiting for backlog in backlogs)
+            return f"{loaded}; {waiting:,} events wait" if waiting else loaded
 
         return _check("pipelines", look, "Install the package of the pipeline, or name its module in PIPELINES.")
 

@@ -1,6 +1,8 @@
 """Settings: the only reader of the environment. A wrong value stops the start, with its name."""
 
+import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.errors import Misconfigured
 
 DEFAULT_QUEUE = "playhead"
+_HTTP_URL = re.compile(r"https?://[^/\s]+(/\S*)?")
 _SECRET = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]+)@")
 
 
@@ -101,6 +104,13 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis://, rediss://, sentinel://, amqp:// or amqps://")
         return value
 
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _known_search(cls, value: str) -> str:
+        if value and not _HTTP_URL.fullmatch(value):
+            raise ValueError("must be as http://host:9200 or https://user:password@host:9200")
+        return value
+
     @model_validator(mode="after")
     def _no_broker_for_sqlite(self) -> "Settings":
         if self.celery_broker_url and not self.is_postgres:
@@ -157,3 +167,10 @@ def origin_of(name: str, environment: Mapping[str, str]) -> str:
         return "environment"
     written = dotenv_values(str(Settings.model_config["env_file"]))
     return ".env" if any(key.upper() == name for key in written) else "default"
+
+
+def typed(arguments: str) -> str:
+    """A `playhead` command as the user who reads it can type it: called as now, on the same state."""
+    home = os.environ.get("PLAYHEAD_HOME")
+    prefix = f"PLAYHEAD_HOME={shlex.quote(home)} " if home else ""
+    return f"{prefix}{os.environ.get('PLAYHEAD_COMMAND', 'playhead')} {arguments}"

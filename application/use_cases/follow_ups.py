@@ -12,7 +12,7 @@ from application.ports.event_log import MAX_APPEND, EventLog
 from application.use_cases.events import UnknownTypes, routed
 from domain.context import TaskContext
 from domain.effects import EmitEvent
-from domain.errors import PermanentError
+from domain.errors import PermanentError, UnknownType
 from domain.events import MAX_DEPTH, NewEvent, derived_id, envelope_faults, parse_time, refuse
 from domain.registry import PipelineRegistry
 
@@ -44,7 +44,10 @@ def follow_ups_of(
     for effect in asked:
         event_id = derived_id(context.event.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
         data = to_json(effect.data).decode()
-        route, version = routed(effect.type, data, registry=registry, unknown_types=unknown_types)
+        try:
+            route, version = routed(effect.type, data, registry=registry, unknown_types=unknown_types)
+        except UnknownType as error:
+            raise UnknownType(f"Node {effect.node!r} asks for a follow-up event. {error.detail}") from error
         new = NewEvent(
             id=event_id,
             key=event_id,

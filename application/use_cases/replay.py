@@ -1,7 +1,7 @@
 """Replay: run stored events again through today's pipelines, into a generation of its own."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -70,11 +70,17 @@ def plan_replay(
     selection = _freeze(command, events)
     by_type = events.count(selection)
     if not by_type:
-        raise InvalidReplay("The selection holds no event.")
+        raise InvalidReplay("No event fits the selection.")
     without = [type_ for type_ in by_type if type_ not in registry.types]
-    used = {registry.pipeline_for(type_).name for type_ in by_type if type_ not in without}
-    replay = replays.create(selection, {name: fingerprints[name] for name in sorted(used)}, sum(by_type.values()))
+    code = _code_for(by_type, registry, fingerprints)
+    replay = replays.create(selection, code, sum(by_type.values()))
     return Plan(replay=replay, by_type=by_type, without_pipeline=without)
+
+
+def _code_for(types: Iterable[str], registry: PipelineRegistry, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+    """The fingerprint of each pipeline that runs events of these types today, by name."""
+    used = {registry.pipeline_for(type_).name for type_ in types if type_ in registry.types}
+    return {name: fingerprints[name] for name in sorted(used)}
 
 
 def _freeze(command: PlanReplay, events: EventLog) -> Selection:
@@ -85,7 +91,9 @@ def _freeze(command: PlanReplay, events: EventLog) -> Selection:
             raise InvalidReplay(f"At most {MAX_IDS} events may be named by id; use a filter.")
         return Selection(positions=tuple(sorted({_position(event_id, events) for event_id in command.ids})))
     if not command.is_filter and not command.everything:
-        raise InvalidReplay("The filter is empty. Name events or filter them; to mean every event, say so.")
+        raise InvalidReplay("The filter is empty. Name events or filter them; to mean every event, say so: --all.")
+    if command.is_filter and command.everything:
+        raise InvalidReplay("Every event is meant, and a filter narrows it: say one of them.")
     head = events.head()
     where = {"type": command.type, "route": command.pipeline}
     return Selection(
@@ -124,13 +132,16 @@ def subscription_of(replay: Replay, *, batch: int, lease: float) -> Subscription
     return Subscription(name=f"replay-{replay.id}", log="events", selection=selection, batch=batch, lease=lease)
 
 
-def require_same_code(replay: Replay, fingerprints: Mapping[str, str]) -> None:
+def require_same_code(
+    replay: Replay, *, events: EventLog, registry: PipelineRegistry, fingerprints: Mapping[str, str]
+) -> None:
     """Refuse to run a replay with other code than it was planned for.
 
     Raises:
         InvalidReplay: names the pipelines that changed.
     """
-    changed = [name for name, planned in replay.fingerprints.items() if fingerprints.get(name) != planned]
+    planned, today = replay.fingerprints, _code_for(events.count(replay.selection), registry, fingerprints)
+    changed = [name for name in sorted({*planned, *today}) if planned.get(name) != today.get(name)]
     if changed:
         raise InvalidReplay(
             f"Replay {replay.id} was planned for other code of {', '.join(changed)}. Plan it again, or run it with the "

@@ -65,6 +65,12 @@ def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:
     return app
 
 
+def workers_that_hear(settings: Settings) -> list[str]:
+    """The names of the workers that answer within a second."""
+    with make_celery(settings, ()) as app:
+        return sorted(name for answer in app.control.ping(timeout=1.0) or () for name in answer)
+
+
 def _transport_options(url: str) -> dict[str, object]:
     if url.startswith("amqp"):
         return {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}

@@ -58,6 +58,17 @@ class _Connection(Connection):
         return super().ensure_connection(*args, **{**options, **even})
 
 
+def reach(url: str) -> str:
+    """Connect to a broker as the service does, within some seconds; where it is.
+
+    Raises:
+        kombu.exceptions.OperationalError, OSError, ImportError: it cannot be reached so.
+    """
+    with _Connection(url, connect_timeout=2, transport_options={"socket_connect_timeout": 2}) as connection:
+        connection.ensure_connection(max_retries=1, timeout=3)
+        return f"{connection.transport.driver_type} at {connection.host}"
+
+
 class _Amqp(AMQP):
     Connection = _Connection
 

@@ -37,7 +37,8 @@ def reaching(alias: str) -> Iterator[None]:
         yield
     except NotFoundError as error:
         raise Unavailable(
-            f"Elasticsearch has no index behind the alias {alias!r}; make it with: playhead index rebuild."
+            f"Elasticsearch has no index behind the alias {alias!r}. `serve` and `worker` make it when they start, "
+            "`playhead index rebuild` at once."
         ) from error
     except ApiError as error:
         raise Unavailable(f"Elasticsearch cannot do this now ({error.status_code}): {reason(error)}") from error

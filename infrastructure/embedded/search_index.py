@@ -25,6 +25,7 @@ from application.ports.search_index import (
 from domain.errors import Unavailable
 from infrastructure.embedded import search_sql, search_tables
 from infrastructure.embedded.search_sql import Sql
+from infrastructure.folders import make_folder_of
 from infrastructure.search.entries import entries_of
 from infrastructure.search.request import MAX_BUCKETS, read_request, too_many_buckets
 from infrastructure.search.values import shown
@@ -120,7 +121,7 @@ class Fts5SearchIndex:
             return self._idle.get_nowait()
         except Empty:
             pass
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_of(self._path)
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
             self._use_write_ahead_log(connection)

@@ -16,6 +16,7 @@ from sqlalchemy.sql import expression
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from domain.errors import Unavailable
+from infrastructure.folders import make_folder_of
 from infrastructure.sql.models import UtcTime
 
 BUSY_SECONDS = 5.0
@@ -166,7 +167,7 @@ def _postgres(url: str, pool_size: int) -> Engine:
 def _sqlite(url: str) -> Engine:
     path = make_url(url).database
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder_of(Path(path))
         _switch_to_wal(path)
     engine = create_engine(
         url,

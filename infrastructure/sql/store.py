@@ -21,9 +21,11 @@ class SqlStore:
         self.states = SqlTaskStates(self.database)
         self.replays = SqlReplays(self.database)
 
-    def upgrade(self) -> None:
-        """Run the migrations that are missing."""
+    def upgrade(self) -> tuple[str | None, str | None]:
+        """Run the migrations that are missing; the revision before and after."""
+        before = schema.current(self.database)
         schema.upgrade(self.database)
+        return before, schema.newest()
 
     def require_newest(self) -> None:
         """Refuse a database whose migrations are missing (`Misconfigured`)."""

@@ -121,15 +121,18 @@ def _show(container: "Container", client: Client, seconds: float) -> None:
     query = {"q": "status:late", "size": 3, "sort": "-arr_delay"}
     aggs = {"by carrier": {"kind": "terms", "field": "carrier", "size": 5, "stats": "arr_delay"}}
     _, found = client.request("POST", "/search", to_json({**query, "aggs": aggs}), {"Content-Type": "application/json"})
+    from application.ports.task_states import EventFilter
     from interfaces.cli.commands.events import put_biography
     from interfaces.cli.commands.search import put_aggregation, put_hits
 
-    output.put(f"search status:late: {found['total']:,} found; the three latest, and the carriers of all:\n")
+    output.put(f"search status:late: {found['total']:,} found; the latest, and the carriers of all:\n")
     shown = ("carrier", "flight", "origin", "dest", "status", "arr_delay", "speed_kmh", "time")
-    put_hits([{name: hit[name] for name in shown} for hit in found["hits"]])
-    put_aggregation("by carrier", found["aggs"]["by carrier"])
-    latest = found["hits"][0]["event_id"]
-    output.put("the biography of the latest of them:\n")
+    if found["hits"]:
+        put_hits([{name: hit[name] for name in shown} for hit in found["hits"]])
+        put_aggregation("by carrier", found["aggs"]["by carrier"])
+    [newest] = container.states().find(EventFilter(), limit=1)
+    latest = found["hits"][0]["event_id"] if found["hits"] else newest.event.id
+    output.put("the biography of the latest:\n")
     put_biography(container.biography(latest))
     home = f"PLAYHEAD_HOME={HOME}"
     output.put("\nnext:\n")

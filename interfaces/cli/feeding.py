@@ -1,5 +1,6 @@
 """Feeding a file of events to a service: in batches, each line keyed, so that it may be done again."""
 
+import bisect
 import codecs
 import gzip
 import hashlib
@@ -23,7 +24,7 @@ _SHOWN = 5
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the lines; of the refused the first few are kept, by line number."""
+    """What became of the lines; of the refused the first few are kept, in the order of their lines."""
 
     taken: int = 0
     repeated: int = 0
@@ -33,8 +34,8 @@ class Summary:
     def refuse(self, line: int, reason: str) -> None:
         """Count a refused line."""
         self.refused += 1
-        if len(self.reasons) < _SHOWN:
-            self.reasons.append((line, reason))
+        bisect.insort(self.reasons, (line, reason))
+        del self.reasons[_SHOWN:]
 
 
 def read_lines(source: str) -> list[bytes]:

@@ -104,9 +104,24 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     put(text.getvalue())
 
 
+def put_whole_columns(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table of as many whole columns as the line takes; those left out are named."""
+    columns, missing, left = [], [], width()
+    for name in rows[0]:
+        needed = 2 + max(len(name), *(len(_text(row[name])) for row in rows))
+        if needed <= left:
+            columns.append(name)
+            left -= needed
+        else:
+            missing.append(name)
+    put_table(columns, [[row[name] for name in columns] for row in rows])
+    if missing:
+        say(f"too wide for this line, but in --json: {', '.join(missing)}")
+
+
 def width() -> int:
-    """Characters of a line of standard output; where it is no terminal, enough for most tables."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    """Characters of a line of standard output; where it is no terminal, as many as are needed."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000
 
 
 def _text(value: Any) -> str:

@@ -62,7 +62,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         reason = f"port {port} is taken" if error.errno == errno.EADDRINUSE else str(error)
         output.fail(
-            f"cannot listen on {host}:{port}: {reason}. Give another with --port, or PORT=0 for any free one.",
+            f"cannot listen on {host}:{port}: {reason}. Give others by --host and --port; PORT=0 is any free one.",
             output.NOT_CONFIGURED,
         )
     return listener

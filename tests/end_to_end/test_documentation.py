@@ -71,6 +71,8 @@ def test_what_the_pages_say_works_as_typed_in_a_fresh_clone(tmp_path: Path):
     clone = Clone(tmp_path / "playhead", free_port())
 
     clone.type(demo)
+    # What the demo's environment has is all that a service at scale has.
+    clone.type(".venv/bin/python -c 'import kombu.transport.redis, kombu.transport.pyamqp, infrastructure.workers'")
     with clone.service(dev):
         assert "202 Accepted" in clone.type(first_event)
         wait_until(lambda: "UA1545" in clone.type(search), seconds=20)

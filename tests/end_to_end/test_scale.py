@@ -394,6 +394,19 @@ def test_the_same_service_on_rabbitmq(
         assert worker.terminate() == 0
 
 
+def test_the_doctor_says_whether_a_worker_hears(scale: Scale) -> None:
+    environment, folder = scale.processes.environment, scale.processes.folder
+    scale.processes.serve()
+
+    alone = run(environment, "doctor", "--json", cwd=folder)
+    scale.processes.worker()
+    heard = run(environment, "doctor", "--json", cwd=folder)
+
+    assert (alone.returncode, heard.returncode) == (4, 0)
+    workers = [check for check in json.loads(alone.stdout) if not check["ok"]]
+    assert [(check["name"], check["fix"]) for check in workers] == [("workers", "Start one: playhead worker")]
+
+
 def test_a_plain_celery_worker_works(scale: Scale) -> None:
     worker = scale.processes.start("celery", "-A", "interfaces.worker.app", "worker")
     wait_until(lambda: " ready." in worker.stderr.read_text(), seconds=30, log=worker.stderr)

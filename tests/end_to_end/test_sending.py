@@ -69,10 +69,17 @@ def test_refused_lines_are_told_by_their_numbers_and_the_others_are_taken(servic
 
     assert (done.returncode, people.returncode) == (1, 1)
     assert summary(done) == (2, 0, 3)
-    assert sorted(refusal["line"] for refusal in json.loads(done.stdout)["first_refusals"]) == [3, 4, 5]
-    assert {line.split(":")[0] for line in people.stderr.splitlines() if line.startswith("line ")} == {
-        "line 3", "line 4", "line 5",
-    }  # fmt: skip
+    assert [refusal["line"] for refusal in json.loads(done.stdout)["first_refusals"]] == [3, 4, 5]
+    told = [line.split(":")[0] for line in people.stderr.splitlines() if line.startswith("line ")]
+    assert told == ["line 3", "line 4", "line 5"]
+
+
+def test_of_many_refused_lines_the_first_are_told_and_the_others_counted(service: Dev):
+    done = service.run("send", "-", stdin=b"{\n" * 9 + b"\xff\n" + b"{\n")
+
+    told = [line.split(":")[0] for line in done.stderr.splitlines() if line.startswith("line ")]
+    assert told == ["line 1", "line 2", "line 3", "line 4", "line 5"]
+    assert "and 6 more" in done.stderr
 
 
 def test_lines_together_larger_than_a_body_may_be_are_sent_in_smaller_batches(service: Dev):

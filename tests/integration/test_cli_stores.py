@@ -82,7 +82,7 @@ def test_ids_are_never_broken_however_narrow_the_line(cli: Cli, ran: list[str]):
 def test_a_list_of_nothing_says_so(cli: Cli):
     ended = cli("events", "list")
 
-    assert (ended.code, ended.out, ended.err) == (0, "", "no such event\n")
+    assert (ended.code, ended.out, ended.err) == (0, "", "no event fits\n")
 
 
 def test_a_status_that_is_none_is_refused_with_those_that_are(cli: Cli):
@@ -249,3 +249,13 @@ def test_a_database_that_is_away_ends_with_4(cli: Cli):
         ended = cli(*command)
         assert ended.code == 4, command
         assert "s3cret" not in ended.out + ended.err
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(cli: Cli, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    cli.set(PLAYHEAD_HOME=str(tmp_path / "file" / "home"))
+
+    for command in (("events", "list"), ("doctor",), ("dev", "--port", "0")):
+        ended = cli(*command)
+        assert (ended.code, ended.out) == (4, "")
+        assert "Set PLAYHEAD_HOME" in ended.err

@@ -99,6 +99,11 @@ def plan(store: MemoryStore, command: PlanReplay, *nodes):
     )
 
 
+def require_code(store: MemoryStore, replay, registry: PipelineRegistry) -> None:
+    fingerprints = Processor(registry).fingerprints()
+    require_same_code(replay, events=store.events, registry=registry, fingerprints=fingerprints)
+
+
 def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
     subscription = subscription_of(replay, batch=batch, lease=30)
     engine = engine_of(store, Processor(registry_of(*nodes or (double,)), generation=replay.id), subscription)
@@ -144,7 +149,7 @@ def test_positions_and_pipeline_narrow_the_selection(store: MemoryStore) -> None
     planned = plan(store, PlanReplay(first=3, last=5, pipeline="numbers"))
 
     assert positions(store, planned.replay.selection) == [3, 4, 5]
-    with pytest.raises(InvalidReplay, match="no event"):
+    with pytest.raises(InvalidReplay, match="No event fits"):
         plan(store, PlanReplay(pipeline="other"))
 
 
@@ -183,8 +188,22 @@ def test_a_replay_is_refused_when_the_code_changed_since_the_plan(store: MemoryS
     planned = plan(store, PlanReplay(everything=True))
 
     with pytest.raises(InvalidReplay, match="numbers"):
-        require_same_code(planned.replay, Processor(registry_of(triple)).fingerprints())
-    require_same_code(planned.replay, Processor(registry_of(double)).fingerprints())
+        require_code(store, planned.replay, registry_of(triple))
+    require_code(store, planned.replay, registry_of(double))
+
+
+def test_a_replay_is_refused_when_a_pipeline_has_come_or_gone_since_the_plan(store: MemoryStore) -> None:
+    none = PipelineRegistry([])
+    without = plan_replay(
+        PlanReplay(everything=True), events=store.events, replays=store.replays, registry=none, fingerprints={}
+    )
+    planned = plan(store, PlanReplay(everything=True))
+
+    assert without.without_pipeline == ["number.sent"]
+    with pytest.raises(InvalidReplay, match="numbers"):
+        require_code(store, without.replay, registry_of(double))
+    with pytest.raises(InvalidReplay, match="numbers"):
+        require_code(store, planned.replay, none)
 
 
 def test_a_run_that_stopped_goes_on_where_it_was_and_does_nothing_twice(store: MemoryStore) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import Misconfigured
-from infrastructure.settings import Settings, load
+from infrastructure.settings import Settings, load, typed
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,9 @@ def test_a_flag_goes_before_the_environment_and_the_environment_before_the_file(
         ("DATABASE_URL", "mysql://host/name"),
         ("CELERY_BROKER_URL", "kafka://host"),
         ("PIPELINE_QUEUES", "flights"),
+        ("ELASTICSEARCH_URL", "foo"),
+        ("ELASTICSEARCH_URL", "localhost:9200"),
+        ("ELASTICSEARCH_URL", "http://"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -74,3 +77,13 @@ def test_modules_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PIPELINES", "shop.pipelines, crm.pipelines,")
 
     assert load().pipelines == ("shop.pipelines", "crm.pipelines")
+
+
+def test_a_command_to_type_is_called_as_this_one_and_finds_the_same_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLAYHEAD_HOME", raising=False)
+    monkeypatch.delenv("PLAYHEAD_COMMAND", raising=False)
+    assert typed("replay run 1") == "playhead replay run 1"
+
+    monkeypatch.setenv("PLAYHEAD_HOME", "my state")
+    monkeypatch.setenv("PLAYHEAD_COMMAND", "./scripts/run")
+    assert typed("replay run 1") == "PLAYHEAD_HOME='my state' ./scripts/run replay run 1"

@@ -43,21 +43,20 @@ def list_(
         )
         return
     if not listed:
-        output.say("no such event")
+        output.say("no event fits")
         return
-    output.put_table(
-        ("position", "id", "type", "subject", "time", "status"),
+    output.put_whole_columns(
         [
-            (
-                str(each.event.position),
-                each.event.id,
-                each.event.type,
-                each.event.subject,
-                written(each.event.time),
-                each.state.status,
-            )
+            {
+                "position": str(each.event.position),
+                "id": each.event.id,
+                "type": each.event.type,
+                "status": each.state.status,
+                "time": written(each.event.time),
+                "subject": each.event.subject,
+            }
             for each in listed
-        ],
+        ]
     )
 
 

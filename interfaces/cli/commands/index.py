@@ -27,7 +27,7 @@ def rebuild() -> None:
             subscription=container.subscriptions()[INDEX],
         )
         total = container.contexts().head()
-        with output.progress("indexed", total) as bar:
+        with output.progress("contexts read", total) as bar:
             while lag := index_lag(claims=claims):
                 if not engine.turn(INDEX, seconds=1):
                     # A service that runs beside has claimed the rest.

@@ -23,15 +23,17 @@ def _db() -> None:
 def upgrade() -> None:
     """Run the migrations that are missing."""
     with opened(migrated=False) as container:
-        container.store().upgrade()
-    output.say("the database is up to date")
+        before, after = container.store().upgrade()
+    output.say(
+        f"the database is up to date, at {after}" if before == after else f"upgraded from {before or 'none'} to {after}"
+    )
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Look at each component: what is right, else what to do."""
     container = container_of(log_level="error")
-    checks = container.checks().all()
+    checks = container.checks().thorough()
     container.store().close()
     if as_json:
         output.put_json(list(checks))

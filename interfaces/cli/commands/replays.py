@@ -17,7 +17,7 @@ Id = Annotated[int, typer.Argument(help="The replay's id, which `plan` printed."
 @app.command()
 def plan(
     ids: Annotated[list[str] | None, typer.Option("--id", help="An event's id; may be repeated.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Events of this type.")] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Events of this type.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Events that were routed to this pipeline.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Events whose time is not before this one.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Events whose time is before this one.")] = None,
@@ -27,11 +27,15 @@ def plan(
 ) -> None:
     """Freeze which events are meant, and for which code. Nothing runs yet."""
     from application.use_cases.replay import PlanReplay, plan_replay
+    from domain.errors import InvalidRequest
+    from infrastructure.settings import typed
 
+    if types and len(types) > 1:
+        raise InvalidRequest("--type may be given once; make a plan for each type.")
     first, last = _positions(position)
     command = PlanReplay(
         ids=ids or (),
-        type=type_,
+        type=types[0] if types else None,
         pipeline=pipeline,
         since=utc(since),
         until=utc(until),
@@ -62,7 +66,7 @@ def plan(
     output.put_table(("type", "events"), planned.by_type.items(), title=f"replay {replay.id}: {replay.count:,} events")
     for name in planned.without_pipeline:
         output.say(f"no pipeline accepts {name!r} today: those events will be dead in this generation")
-    output.say(f"run it with: playhead replay run {replay.id}")
+    output.say(f"run it with: {typed(f'replay run {replay.id}')}")
 
 
 @app.command()
@@ -72,11 +76,13 @@ def run(replay_id: Id, as_json: Json = False) -> None:
 
     with opened() as container:
         replay = get_replay(replay_id, replays=container.replays())
-        require_same_code(replay, container.fingerprints())
+        require_same_code(
+            replay, events=container.events(), registry=container.registry(), fingerprints=container.fingerprints()
+        )
         engine = container.replay_engine(replay)
         [work] = engine.works.values()
         selection = work.subscription.selection
-        with output.progress("position", selection.last) as bar:
+        with output.progress("replayed up to position", selection.last) as bar:
             run_replay(work.subscription, engine=engine, claims=container.claims(), progress=bar.to)
         _put_status(container, replay, as_json=as_json)
 
@@ -100,7 +106,9 @@ def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:
         claims=container.claims(),
         contexts=container.contexts(),
     )
-    contexts = [{"pipeline": row[0], "status": row[1], "contexts": row[2]} for row in found.contexts]
+    contexts: list[dict[str, Any]] = [
+        {"pipeline": row[0], "status": row[1], "contexts": row[2]} for row in found.contexts
+    ]
     counts = {"identical": found.identical, "different": found.different, "without_live": found.without_live}
     if as_json:
         output.put_json({"id": replay.id, "done": found.done, "count": replay.count, "contexts": contexts, **counts})
@@ -108,6 +116,8 @@ def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:
     title = f"replay {replay.id}: {'done' if found.done else 'not done'}, {replay.count:,} events planned"
     output.put_table(("pipeline", "status", "contexts"), [tuple(row.values()) for row in contexts], title=title)
     output.put_table(("identical", "different", "without live result"), [tuple(counts.values())])
+    if ended := sum(row["contexts"] for row in contexts if row["status"] == "dead"):
+        output.say(f"{ended:,} ended dead in this generation, with no result to compare")
 
 
 def _positions(text: str | None) -> tuple[int | None, int | None]:
@@ -118,4 +128,7 @@ def _positions(text: str | None) -> tuple[int | None, int | None]:
     first, separator, last = text.partition("..")
     if not separator or not all(part.isdigit() or not part for part in (first, last)) or text == "..":
         raise InvalidRequest(f"--position {text!r}: write A..B, A.. or ..B.")
-    return int(first) if first else None, int(last) if last else None
+    bounds = int(first) if first else None, int(last) if last else None
+    if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
+        raise InvalidRequest(f"--position {text}: the first is behind the last.")
+    return bounds

@@ -61,18 +61,11 @@ def search(
 
 
 def put_hits(hits: Any, *, first: Sequence[str] = ()) -> None:
-    """Results as a table of whole columns: those named first, then as many as the line takes."""
+    """Results as a table of whole columns, those named before the others."""
     hidden = {"position", "source", "generation", "pipeline"}
     names = list(dict.fromkeys(name for hit in hits for name in hit if name not in hidden))
-    columns, left = [], output.width()
     names.sort(key=lambda name: first.index(name) if name in first else len(first))
-    for name in names:
-        left -= 2 + max(len(name), *(len(str(hit.get(name, ""))) for hit in hits))
-        if left >= 0:
-            columns.append(name)
-    output.put_table(columns, [[_plain(hit.get(name)) for name in columns] for hit in hits])
-    if missing := [name for name in names if name not in columns]:
-        output.say(f"too wide for this line, but in --json: {', '.join(missing)}")
+    output.put_whole_columns([{name: _plain(hit.get(name)) for name in names} for hit in hits])
 
 
 def _plain(value: Any) -> Any:

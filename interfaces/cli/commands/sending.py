@@ -51,5 +51,7 @@ def send(
         output.put_table(("taken", "repeated", "refused"), [(summary.taken, summary.repeated, summary.refused)])
         for line, reason in summary.reasons:
             output.say(f"line {line}: {reason}")
+        if summary.refused > len(summary.reasons):
+            output.say(f"and {summary.refused - len(summary.reasons):,} more")
     if summary.refused:
         raise typer.Exit(output.SOME_FAILED)
