@@ -1,0 +1,31 @@
+"""The pages' own Python runs as it stands."""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from domain.registry import PipelineRegistry
+from playhead.testing import run
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/write-a-pipeline.md"
+
+
+def test_the_pipeline_of_the_how_to_runs_and_passes_its_own_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipelines, its_test, upcaster = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    shop = ModuleType("shop.pipelines")
+    monkeypatch.setitem(sys.modules, "shop", ModuleType("shop"))
+    monkeypatch.setitem(sys.modules, "shop.pipelines", shop)
+
+    exec(pipelines, shop.__dict__)  # our own page
+    tests = {"__name__": "tests"}
+    exec(its_test, tests)
+    [test] = [value for name, value in tests.items() if name.startswith("test_")]
+    test()  # type: ignore[operator]
+    [effect] = run(shop.ORDERS, {"order_id": "8", "amounts": [2500.0]}).effects
+    assert PipelineRegistry(shop.PIPELINES).pipeline_for(effect.type) is shop.LARGE_ORDERS
+
+    exec(upcaster, shop.__dict__)
+    assert shop.PLACED.upcasters[1]({"order_id": "7"}) == {"order_id": "7", "currency": "USD"}
