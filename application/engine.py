@@ -17,7 +17,7 @@ from application.ports.context_log import NewContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.journal import ClaimEnded, Journal
 from application.subscription import Selection, Subscription
-from domain.errors import CompletionRefused
+from domain.errors import CompletionRefused, Unavailable
 
 TURN_SECONDS = 5.0
 """How long one ring of the bell makes a worker work."""
@@ -88,6 +88,7 @@ class Engine:
     clock: Callable[[], float] = time.monotonic
     _stop: threading.Event = field(default_factory=threading.Event)
     _due_first: dict[str, bool] = field(default_factory=dict)
+    _owed: list[Claim] = field(default_factory=list)
 
     def turn(self, name: str, *, seconds: float = TURN_SECONDS) -> int:
         """Work a subscription for at most some seconds; how many claims were worked.
@@ -102,6 +103,7 @@ class Engine:
         work = self.works.get(name)
         if work is not None and work.begin is not None:
             work.begin()
+        self._hand_back_owed()
         end = self.clock() + seconds
         worked = 0
         while work is not None and not self._stop.is_set():
@@ -116,7 +118,12 @@ class Engine:
             if claim.more and not worked:
                 self.dispatcher.ring(name)
             worked += 1
-            if not self._work(work, claim):
+            try:
+                done = self._work(work, claim)
+            except Unavailable:
+                self._owed.append(claim)
+                raise
+            if not done:
                 break
         return worked
 
@@ -124,10 +131,22 @@ class Engine:
         """Begin no further claim, and hand back the rows that have not run yet."""
         self._stop.set()
 
+    def _hand_back_owed(self) -> None:
+        """Hand back what an absence of the database cut off, so that no worker counts as dead for it."""
+        while self._owed:
+            claim = self._owed.pop()
+            back = Requeue(first=claim.first, last=claim.last, attempt=claim.attempt, delay=0.0)
+            try:
+                self.claims.complete(claim, Completion(requeues=[back]))
+            except Unavailable:
+                self._owed.append(claim)
+                raise
+
     def _work(self, work: Work, claim: Claim) -> bool:
         """Run and complete one claim. False when the rest of the turn would fail as this did."""
         began = self.clock()
-        rows = work.load(_rows_of(work.subscription, claim), work.subscription.batch)
+        # All that the claim covers: another process, with larger batches, may have made it.
+        rows = work.load(_rows_of(work.subscription, claim), claim.last - claim.first + 1)
         batch = Batch(claim=claim, rows=rows, stopping=self._stop.is_set)
         error: Exception | None = None
         try:

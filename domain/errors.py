@@ -101,6 +101,12 @@ class InvalidPipeline(PlayheadError):
     code = "invalid-pipeline"
 
 
+class UnrunnableHere(PlayheadError):
+    """The event's route accepts its type in other, newer code than this process has."""
+
+    code = "unrunnable-here"
+
+
 class NewerSchema(PlayheadError):
     """A stored event has a schema version that this code does not know yet."""
 

@@ -31,6 +31,7 @@ class Service:
         """
         container = self._container
         container.fields()  # two documents that disagree on a field stop the start
+        container.fingerprints()  # and so does a pipeline that cannot be prepared
         store = container.store()
         if migrate:
             store.upgrade()

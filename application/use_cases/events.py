@@ -42,8 +42,10 @@ def accept(
     )
 
 
-def routed(type_: str, data: str, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> tuple[str | None, int]:
-    """The pipeline that a type has (None: kept unrouted), and the schema version that its data was validated by.
+def routed(
+    type_: str, data: str, *, registry: PipelineRegistry, unknown_types: UnknownTypes, validate: bool = True
+) -> tuple[str | None, int]:
+    """The pipeline that a type has (None: kept unrouted), and the schema version that its data is of.
 
     Raises:
         UnknownType: no pipeline accepts the type, and unknown types are refused.
@@ -56,7 +58,8 @@ def routed(type_: str, data: str, *, registry: PipelineRegistry, unknown_types: 
             raise
         return None, 1
     schema = pipeline.schemas[type_]
-    schema.read(data, schema.version)
+    if validate:
+        schema.read(data, schema.version)
     return pipeline.name, schema.version
 
 

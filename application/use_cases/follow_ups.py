@@ -18,6 +18,8 @@ from domain.registry import PipelineRegistry
 
 MAX_FOLLOW_UPS = 1000
 """Follow-up events that one run may ask for."""
+MAX_BYTES = 1 << 20
+"""Bytes of a follow-up's data, as of an event from outside."""
 
 
 def follow_ups_of(
@@ -27,6 +29,7 @@ def follow_ups_of(
     generation: int,
     registry: PipelineRegistry,
     unknown_types: UnknownTypes,
+    validate: bool = True,
 ) -> list[NewEvent]:
     """The events that a run asks for; their ids and keys derive from it, so that they are appended once.
 
@@ -45,7 +48,9 @@ def follow_ups_of(
         event_id = derived_id(context.event.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
         data = to_json(effect.data).decode()
         try:
-            route, version = routed(effect.type, data, registry=registry, unknown_types=unknown_types)
+            route, version = routed(
+                effect.type, data, registry=registry, unknown_types=unknown_types, validate=validate
+            )
         except UnknownType as error:
             raise UnknownType(f"Node {effect.node!r} asks for a follow-up event. {error.detail}") from error
         new = NewEvent(
@@ -62,6 +67,8 @@ def follow_ups_of(
             cause=context.event.id,
             depth=context.event.depth + 1,
         )
+        if len(data.encode()) > MAX_BYTES:
+            raise PermanentError(f"Node {effect.node!r} asks for a follow-up event of more than {MAX_BYTES:,} bytes.")
         refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
         events.append(new)
     return events
@@ -84,8 +91,10 @@ def append_follow_ups(
             pipeline=row.pipeline,
             generation=row.generation,
             registry=registry,
-            # Validated when the run asked; a type that has lost its pipeline since is kept unrouted.
+            # Validated when the run asked. A type that has lost its pipeline since is kept unrouted; data that no
+            # longer fits its schema ends in its own run, and does not keep its neighbours waiting here.
             unknown_types="keep",
+            validate=False,
         )
     ]
     for begin in range(0, len(asked), MAX_APPEND):

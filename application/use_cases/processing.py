@@ -14,10 +14,10 @@ from application.use_cases.events import UnknownTypes
 from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
 from domain.envelopes import plain
-from domain.errors import InvalidEvent, NewerSchema, TransientError, WorkerDied
+from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
 from domain.nodes import ElasticsearchIndexNode
-from domain.pipeline import NodeFailed, Pipeline
+from domain.pipeline import NodeFailed, Pipeline, walk
 from domain.registry import PipelineRegistry
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,10 +61,12 @@ class Processor:
         return {pipeline.name: self.prepared(pipeline).fingerprint for pipeline in self._registry}
 
     def prepared(self, pipeline: Pipeline) -> Pipeline:
-        """The pipeline as it is run: with the node that makes its result searchable."""
+        """The pipeline as it is run: with the node that makes its result searchable, unless it has one."""
         found = self._prepared.get(pipeline.name)
         if found is None:
-            found = self._prepared[pipeline.name] = pipeline.add_node(ElasticsearchIndexNode(pipeline.document))
+            has_one = any(isinstance(node, ElasticsearchIndexNode) for node in walk(pipeline.nodes))
+            found = pipeline if has_one else pipeline.add_node(ElasticsearchIndexNode(pipeline.document))
+            self._prepared[pipeline.name] = found
         return found
 
     def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
@@ -72,6 +74,9 @@ class Processor:
             routed = self._registry.named(event.route)
             if event.type in routed.accepts:
                 return routed
+            if event.type not in self._registry.types:
+                # Newer code routed it here, as this code's pipeline does not accept it yet.
+                raise UnrunnableHere(f"Pipeline {routed.name!r} of this process does not accept {event.type!r}.")
         return self._registry.get_pipeline(event)
 
     def _process_one(self, event: RecordedEvent, batch: Batch) -> Outcome:
@@ -87,9 +92,11 @@ class Processor:
             result, emits = context.result_json, any(effect.kind == "emit_event" for effect in context.effects)
             status: ContextStatus = "completed"
             failure = None
-        except NewerSchema:
+        except (NewerSchema, UnrunnableHere):
             return Outcome(position=event.position, back="hand_back")
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a run raises ends this event, not the worker
+        except BaseException as error:  # whatever a run raises ends this event, not the worker
+            if isinstance(error, KeyboardInterrupt):
+                raise
             timer("")
             result, failure, emits = _result_of_failed(event, error), _failure(error), False
             status = "failed" if _may_be_tried_again(error, claim, pipeline) else "dead"

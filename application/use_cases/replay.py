@@ -11,6 +11,7 @@ from application.ports.context_log import ContextLog, ContextStatus
 from application.ports.event_log import EventLog
 from application.ports.replays import Replay, Replays
 from application.subscription import Selection, Subscription
+from application.use_cases.events import get_event
 from domain.errors import InvalidReplay, NotFound
 from domain.registry import PipelineRegistry
 
@@ -89,7 +90,9 @@ def _freeze(command: PlanReplay, events: EventLog) -> Selection:
             raise InvalidReplay("Name events by id, or filter them; not both.")
         if len(command.ids) > MAX_IDS:
             raise InvalidReplay(f"At most {MAX_IDS} events may be named by id; use a filter.")
-        return Selection(positions=tuple(sorted({_position(event_id, events) for event_id in command.ids})))
+        return Selection(
+            positions=tuple(sorted({get_event(event_id, events=events).position for event_id in command.ids}))
+        )
     if not command.is_filter and not command.everything:
         raise InvalidReplay("The filter is empty. Name events or filter them; to mean every event, say so: --all.")
     if command.is_filter and command.everything:
@@ -103,13 +106,6 @@ def _freeze(command: PlanReplay, events: EventLog) -> Selection:
         after=max(0, (command.first or 1) - 1),
         last=head if command.last is None else min(command.last, head),
     )
-
-
-def _position(event_id: str, events: EventLog) -> int:
-    event = events.get(event_id)
-    if event is None:
-        raise NotFound(f"There is no event {event_id!r}.")
-    return event.position
 
 
 def get_replay(replay_id: int, *, replays: Replays) -> Replay:

@@ -5,11 +5,13 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from pydantic_core import to_json
 
 from application.ports.search_index import Aggregation, FieldType, SearchQuery
+from domain.json_faults import has_lone_surrogate
 from infrastructure.search.conditions import All, AnyOf, Condition, Either, asked_words
 from infrastructure.search.lucene import compared, equal, known_type, parse, refusal
 from infrastructure.search.values import read_value
@@ -146,13 +148,24 @@ def _after(cursor: str | None, digest: str) -> tuple[Any, int] | None:
         return None
     try:
         belongs_to, value, position = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise refusal("The cursor is not one of ours.", "/cursor", "cursor") from error
     if belongs_to != digest:
         raise refusal("The cursor belongs to another query; repeat that query or start anew.", "/cursor", "cursor")
-    if type(position) is not int or not isinstance(value, str | int | float | None):
+    if type(position) is not int or abs(position) >= 2**63 or not _is_comparable(value):
         raise refusal("The cursor is not one of ours.", "/cursor", "cursor")
     return value, position
+
+
+def _is_comparable(value: Any) -> bool:
+    match value:
+        case str():
+            return not has_lone_surrogate(value)
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return isfinite(value)
+    return value is None
 
 
 def too_many_buckets(name: str) -> Exception:

@@ -21,6 +21,8 @@ from infrastructure.sql.models import UtcTime
 
 BUSY_SECONDS = 5.0
 """How long a SQLite writer waits for the database, a PostgreSQL statement for a lock."""
+_READ_ONLY = "25006"
+"""SQLSTATE read_only_sql_transaction."""
 
 
 class DatabaseNow(expression.FunctionElement[Any]):
@@ -138,6 +140,8 @@ def translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(f"The connection to the database was lost: {_first_line(error)}") from error
+        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            raise Unavailable("The database is read-only now, as a standby is.") from error
         raise
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,10 +22,12 @@ class Client:
     def __init__(self, url: str) -> None:
         try:
             parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
-            host, port = parts.hostname, parts.port
-        except ValueError:  # a port that is no number
-            host = None
-        if parts.scheme not in {"http", "https"} or not host:
+            host, port = parts.hostname or "", parts.port
+            # What else it holds would end in http.client, as errors of many kinds.
+            usable = parts.scheme in {"http", "https"} and 0 < len(host) < 254 and re.fullmatch("[!-~]*", url)
+        except ValueError:  # a port that is no number, an open bracket
+            usable = None
+        if not usable:
             raise InvalidRequest(f"{url!r} is not the URL of a service, such as http://127.0.0.1:8080.")
         self._url = url
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -43,7 +46,7 @@ class Client:
             self._connection.request(method, self._prefix + path, body, dict(headers or {}))
             answer = self._connection.getresponse()
             content = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             self._connection.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(

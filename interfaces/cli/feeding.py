@@ -19,6 +19,8 @@ BATCH = 500
 """Lines of a batch at the most."""
 BATCH_BYTES = 4 << 20
 """Bytes of a batch, but for its last line; the service takes 16 MiB."""
+LINE_BYTES = 1 << 20
+"""Bytes of an event that the service takes; a batch with a larger one might be refused as a whole."""
 _SHOWN = 5
 
 
@@ -97,7 +99,7 @@ def feed(
 
 
 def _batches(lines: Sequence[bytes], summary: Summary) -> Iterator[list[tuple[int, bytes]]]:
-    """Numbered lines, the same batches for the same lines. One that is not UTF-8 would spoil its batch: it is left."""
+    """Numbered lines, the same batches for the same lines. One that would spoil its batch is left."""
     batch: list[tuple[int, bytes]] = []
     size = 0
     for number, line in enumerate(lines, 1):
@@ -107,6 +109,9 @@ def _batches(lines: Sequence[bytes], summary: Summary) -> Iterator[list[tuple[in
             line.decode()
         except UnicodeDecodeError as error:
             summary.refuse(number, f"The line is not UTF-8 at byte {error.start}.")
+            continue
+        if len(line) > LINE_BYTES:
+            summary.refuse(number, f"The line is larger than {LINE_BYTES:,} bytes.")
             continue
         batch.append((number, line))
         size += len(line)

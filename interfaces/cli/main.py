@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import PlayheadError
+from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
 from interfaces.cli.commands import events, index, operations, pipelines, replays, run, search, sending
 
@@ -51,6 +51,7 @@ def main() -> None:
         _print_version()
         return
     try:
+        _require_text(sys.argv[1:])
         try:
             app(prog_name="playhead")
         finally:
@@ -63,6 +64,13 @@ def main() -> None:
     except BrokenPipeError:
         with suppress(typer.Exit):
             output.read_enough()
+
+
+def _require_text(arguments: list[str]) -> None:
+    try:
+        " ".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("An argument is not UTF-8.") from None
 
 
 def _print_version() -> None:

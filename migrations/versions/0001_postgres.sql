@@ -106,7 +106,8 @@ BEGIN
 
     IF atomic AND ('key-reused' = ANY (verdicts) OR 'wrong-expected-version' = ANY (verdicts)) THEN
         FOR n IN 1 .. cardinality(batch) LOOP
-            IF verdicts[n] IS NULL OR twins[n] IS NOT NULL THEN
+            -- A twin shares the verdict of its first.
+            IF verdicts[n] IS NULL OR verdicts[twins[n]] = 'atomic-refused' THEN
                 verdicts[n] := 'atomic-refused';
                 twins[n] := NULL;
             END IF;

@@ -1,5 +1,7 @@
 """What every keeper of the search index promises about answers: one language, the same hits."""
 
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from random import Random
 
 import pytest
@@ -219,6 +221,20 @@ WRONG = [
     (SearchQuery(aggs={"a": Aggregation(kind="terms", field="carrier", stats="time")}), "/aggs/a/stats", "numbers"),
     (SearchQuery(aggs={"a": Aggregation(kind="date_histogram", field="stops")}), "/aggs/a/field", "needs a date"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("value", "position"),
+    [("1" * 30, "1"), ("1", "1" * 30), ("NaN", "1"), (r'"\ud800"', "1"), ("[" * 100_000, "1"), ("1", "true")],
+    ids=["value", "position", "NaN", "surrogate", "nested", "bool"],
+)
+def test_a_forged_cursor_is_refused(library, value, position):
+    real = library.search(SearchQuery(sort="position", size=1)).cursor
+    digest = json.loads(urlsafe_b64decode(real + "=="))[0]
+    forged = urlsafe_b64encode(f'["{digest}",{value},{position}]'.encode()).decode()
+
+    with pytest.raises(InvalidQuery, match="not one of ours"):
+        library.search(SearchQuery(sort="position", size=1, cursor=forged))
 
 
 @pytest.mark.parametrize(("query", "pointer", "words"), WRONG, ids=str)

@@ -168,6 +168,12 @@ def test_a_repeat_is_no_refusal_to_an_atomic_batch(store: Store):
     ]
 
 
+def test_the_twin_of_a_refused_event_is_refused_as_it_is(store: Store):
+    wrong = [keyed("a", subject="s", expected_version=7), keyed("a", subject="s", expected_version=7)]
+    for atomic in (False, True):
+        assert shape(store.events.append(wrong, atomic=atomic)) == [WrongExpectedVersion, WrongExpectedVersion]
+
+
 def test_in_a_refused_atomic_batch_what_was_stored_before_stays_a_repeat_and_a_twin_does_not(store: Store):
     store.events.append([keyed("old")])
     batch = [keyed("old"), keyed("new"), keyed("new"), keyed("old", data="[]")]

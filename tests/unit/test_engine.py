@@ -1,12 +1,14 @@
 """The engine: claim, run, complete; what it rings, what it puts back, and what it never loses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from application.engine import TURN_SECONDS, Batch, Outcome
-from application.ports.claims import Claim, Claims
+from application.ports.claims import Claim, Claims, Completion, Requeue
 from application.subscription import Selection, Subscription, of_pipeline
 from application.use_cases.processing import Processor
 from domain.errors import CompletionRefused, TransientError, Unavailable
@@ -34,14 +36,18 @@ def failing(*positions: int):
     return handle
 
 
-class Refusing:
-    """Claims whose database refuses every context but those of status `dead`."""
+class Passing:
+    """Claims that pass all on."""
 
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
 
     def __getattr__(self, name: str):
         return getattr(self._claims, name)
+
+
+class Refusing(Passing):
+    """Claims whose database refuses every context but those of status `dead`."""
 
     def complete(self, claim: Claim, completion) -> bool:
         if any(context.status != "dead" for context in completion.contexts):
@@ -304,3 +310,49 @@ def test_a_single_row_is_read_by_its_position_though_the_selection_passes_over_i
 
 class Number(BaseModel):
     number: int
+
+
+def test_a_claim_of_a_process_with_larger_batches_is_worked_to_its_end(bench: Bench) -> None:
+    bench.append(7)
+    larger = replace(ORDERS, batch=7)
+    bench.store.claims.register([larger])
+    claim = bench.store.claims.take(larger, owner="larger")
+    assert claim is not None
+    back = Requeue(first=claim.first, last=claim.last, attempt=0)
+    assert bench.store.claims.complete(claim, Completion(requeues=[back]))
+
+    bench.engine().turn("orders")
+
+    assert bench.done() == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("where", ["load", "complete"])
+def test_what_an_absence_of_the_database_cut_off_is_handed_back_and_no_worker_counts_as_dead(
+    bench: Bench, where: str
+) -> None:
+    bench.append(1)
+    failing = {"load": 0, "complete": 0, where: 4}
+
+    def fails(name: str) -> None:
+        if failing[name]:
+            failing[name] -= 1
+            raise Unavailable("The connection to the database was lost.")
+
+    class Claims(Passing):
+        def complete(self, claim: Claim, completion: Completion) -> bool:
+            fails("complete")
+            return self._claims.complete(claim, completion)
+
+    def load(selection: Selection, limit: int) -> Sequence[Any]:
+        fails("load")
+        return bench.store.events.read(selection, limit=limit)
+
+    engine = bench.engine(claims=Claims(bench.store.claims))
+    engine.works = {"orders": replace(engine.works["orders"], load=load)}
+    for _ in range(4):
+        with pytest.raises(Unavailable):
+            engine.turn("orders")
+
+    assert engine.turn("orders") == 1
+    [context] = bench.store.contexts.of_event(1)
+    assert (context.status, bench.journal.ended[-1].claim.deaths) == ("completed", 0)

@@ -4,17 +4,22 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from application.engine import Batch, Outcome
-from application.ports.claims import Claim
+from application.ports.claims import Claim, Completion
+from application.subscription import Selection, of_pipeline
+from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from domain.context import TaskContext
 from domain.events import RecordedEvent
-from domain.pipeline import Pipeline, node
+from domain.nodes import ElasticsearchIndexNode
+from domain.pipeline import FunctionNode, Pipeline, node
 from domain.registry import PipelineRegistry
+from infrastructure.memory.dispatcher import MemoryDispatcher
+from infrastructure.memory.store import MemoryStore
 from playhead import EmitEvent, Retry, Schema, TransientError
-from tests.factories import RecordedEventFactory
+from tests.factories import NewEventFactory, RecordedEventFactory
 
 
 class Order(BaseModel):
@@ -34,6 +39,15 @@ def hiccup(context: TaskContext) -> int:
 @node
 def break_down(context: TaskContext) -> int:
     return 1 // 0
+
+
+class Panic(BaseException):
+    """As some extension modules raise it, past every `except Exception`."""
+
+
+@node
+def panic(context: TaskContext) -> int:
+    raise Panic
 
 
 @node
@@ -118,7 +132,7 @@ def test_the_last_attempt_of_a_transient_error_is_dead() -> None:
     assert context_of(outcome)["run"]["attempt"] == 3
 
 
-@pytest.mark.parametrize("bad", [break_down, leave, lone_surrogate, not_a_number, ask_wrongly])
+@pytest.mark.parametrize("bad", [break_down, leave, panic, lone_surrogate, not_a_number, ask_wrongly])
 def test_any_other_failure_is_dead_at_once_and_spares_its_neighbours(bad) -> None:
     events = [RecordedEventFactory(), RecordedEventFactory(data='{"number": "x"}'), RecordedEventFactory()]
 
@@ -126,6 +140,15 @@ def test_any_other_failure_is_dead_at_once_and_spares_its_neighbours(bad) -> Non
 
     assert [(outcome.back, outcome.context.status) for outcome in outcomes] == [(None, "dead")] * 3
     assert context_of(outcomes[1])["run"]["failure"]["type"] == "InvalidEvent"
+
+
+def test_a_pipeline_that_indexes_by_itself_gets_no_second_index_node() -> None:
+    own = FunctionNode("double", double.function), ElasticsearchIndexNode()
+
+    [outcome], _ = run(Pipeline("orders", {"order.placed": Order}, own))
+
+    assert outcome.context.status == "completed"
+    assert list(context_of(outcome)["run"]["seconds"]) == ["double", "elasticsearch_index"]
 
 
 def test_an_event_whose_workers_died_three_times_is_dead_and_not_run() -> None:
@@ -185,6 +208,17 @@ def test_a_chain_of_follow_ups_ends() -> None:
     assert "loop" in context_of(refused)["run"]["failure"]["message"]
 
 
+def test_a_follow_up_is_no_larger_than_an_event_may_be() -> None:
+    @node
+    def ask_for_much(context: TaskContext) -> TaskContext:
+        return context.declare(EmitEvent(type="order.placed", data={"number": 1, "text": "x" * (1 << 20)}))
+
+    [outcome], _ = run(orders(ask_for_much), unknown_types="keep")
+
+    assert outcome.context.status == "dead"
+    assert "1,048,576 bytes" in context_of(outcome)["run"]["failure"]["message"]
+
+
 def test_a_run_asks_for_at_most_a_thousand_events() -> None:
     @node
     def ask_often(context: TaskContext) -> TaskContext:
@@ -209,8 +243,44 @@ def test_an_event_runs_through_the_pipeline_it_was_routed_to_while_that_accepts_
     assert (outcome.context.status, outcome.context.pipeline) == ("completed", "new")
 
 
-def test_an_event_without_a_pipeline_is_dead_with_its_reason() -> None:
-    [outcome], _ = run(orders(double), RecordedEventFactory(type="order.gone"))
+def test_an_event_of_a_type_that_only_newer_code_runs_is_handed_back() -> None:
+    [outcome], _ = run(orders(double), RecordedEventFactory(type="order.new", route="orders"))
+
+    assert (outcome.back, outcome.context) == ("hand_back", None)
+
+
+def test_an_event_without_a_pipeline_is_dead_in_a_replay_with_its_reason() -> None:
+    [outcome], _ = run(orders(double), RecordedEventFactory(type="order.gone"), generation=1)
 
     assert outcome.context.status == "dead"
     assert context_of(outcome)["run"]["failure"]["type"] == "UnknownType"
+
+
+def test_follow_ups_that_no_longer_fit_their_schema_do_not_hold_up_their_neighbours() -> None:
+    class Strict(BaseModel):
+        number: int = Field(ge=0)
+
+    @node
+    def ask_for_more(context: TaskContext) -> TaskContext:
+        return context.declare(EmitEvent(type="order.more", data={"number": context.data.number}))
+
+    def registry(model: type[BaseModel]) -> PipelineRegistry:
+        more = Pipeline("more", {"order.more": model})
+        return PipelineRegistry([Pipeline("orders", {"order.placed": Order}, (ask_for_more,)), more])
+
+    store = MemoryStore()
+    store.events.append([NewEventFactory(data=f'{{"number": {number}}}') for number in (1, -1, 2)])
+    live = of_pipeline("orders")
+    store.claims.register([live])
+    claim = store.claims.take(live, owner="w")
+    batch = Batch(claim=claim, rows=store.events.read(Selection(), limit=9), stopping=lambda: False)
+    contexts = [outcome.context for outcome in Processor(registry(Order)).process(batch)]
+    assert store.claims.complete(claim, Completion(contexts=contexts))
+
+    batch = Batch(claim=claim, rows=store.contexts.read(Selection(), limit=9), stopping=lambda: False)
+    append_follow_ups(batch, registry=registry(Strict), events=store.events, dispatcher=MemoryDispatcher())
+
+    appended = store.events.read(Selection(after=3), limit=9)
+    assert [(event.route, event.data) for event in appended] == [
+        ("more", '{"number":1}'), ("more", '{"number":-1}'), ("more", '{"number":2}')
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ from interfaces.cli.times import utc
 
 app = typer.Typer(help="Run stored events again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Id = Annotated[int, typer.Argument(help="The replay's id, which `plan` printed.")]
+Id = Annotated[int, typer.Argument(help="The replay's id, which `plan` printed.", min=1, max=2**31 - 1)]
 
 
 @app.command()
@@ -129,6 +129,8 @@ def _positions(text: str | None) -> tuple[int | None, int | None]:
     if not separator or not all(part.isdigit() or not part for part in (first, last)) or text == "..":
         raise InvalidRequest(f"--position {text!r}: write A..B, A.. or ..B.")
     bounds = int(first) if first else None, int(last) if last else None
+    if any(bound is not None and bound >= 2**63 for bound in bounds):
+        raise InvalidRequest(f"--position {text}: no position is so large.")
     if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
         raise InvalidRequest(f"--position {text}: the first is behind the last.")
     return bounds

@@ -13,7 +13,7 @@ from application.ports.task_states import EventFilter, EventState, TaskStatus
 from application.use_cases import events as use_cases
 from application.use_cases.tasks import ENDED
 from domain.envelopes import Submission
-from domain.errors import AtomicRefused, InvalidRequest, PlayheadError
+from domain.errors import AtomicRefused, InvalidRequest, PlayheadError, Unavailable
 from domain.events import NewEvent, parse_time
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
@@ -116,6 +116,10 @@ def _try_accept(item: Submission | PlayheadError, api: Api) -> NewEvent | Playhe
 async def _answer(verdict: Verdict, seconds: float | None, api: Api) -> Response:
     if seconds is None:
         return answers.accepted(verdict)
-    task = await task_after(verdict, seconds, api)
+    try:
+        task = await task_after(verdict, seconds, api)
+    except Unavailable:
+        # It is stored, whatever happened since: to be told otherwise, a client would send it again.
+        return answers.accepted(verdict)
     waited = {"Preference-Applied": "wait"}
     return answers.ended(verdict, task, waited) if task.status in ENDED else answers.accepted(verdict, waited)
