@@ -127,6 +127,11 @@ class Engine:
                 break
         return worked
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
         """Begin no further claim, and hand back the rows that have not run yet."""
         self._stop.set()

@@ -122,10 +122,13 @@ def cloudevent_binary(headers: Mapping[str, str], body: bytes) -> Submission:
 def is_json(media_type: str) -> bool:
     """Whether a content type says JSON (`*/json` or `*/*+json`, and no charset but UTF-8)."""
     essence = media_type.partition(";")[0].strip().lower()
+    return essence.endswith(("/json", "+json")) and is_utf8(media_type)
+
+
+def is_utf8(media_type: str) -> bool:
+    """Whether a content type names no charset but UTF-8 or its part, ASCII."""
     charset = _CHARSET.search(media_type)
-    return essence.endswith(("/json", "+json")) and (
-        charset is None or charset[1].lower() in {"utf-8", "utf8", "us-ascii"}
-    )
+    return charset is None or charset[1].lower() in {"utf-8", "utf8", "us-ascii"}
 
 
 class _Envelope:

@@ -153,9 +153,12 @@ def run_replay(
     progress: Callable[[int], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Work a replay to its end, or on from where an earlier run stopped. `progress` is told the position reached."""
+    """Work a replay to its end, or on from where an earlier run stopped, until the engine is told to stop.
+
+    `progress` is told the position reached.
+    """
     claims.register([subscription])
-    while not is_done(subscription, claims=claims):
+    while not engine.stopping and not is_done(subscription, claims=claims):
         if not engine.turn(subscription.name, seconds=0.5):
             # Its last claims are leased to another process, or wait for their next attempt.
             sleep(_PAUSE_SECONDS)

@@ -3,6 +3,7 @@
 import fcntl
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from infrastructure.sql.models import UtcTime
 
 BUSY_SECONDS = 5.0
 """How long a SQLite writer waits for the database, a PostgreSQL statement for a lock."""
+_LOOK_AGAIN_SECONDS = 0.001
 _READ_ONLY = "25006"
 """SQLSTATE read_only_sql_transaction."""
 
@@ -106,14 +108,22 @@ class Database:
         if self.is_postgres:
             yield
             return
-        with self._writer:
+        deadline = time.monotonic() + BUSY_SECONDS
+        if not self._writer.acquire(timeout=BUSY_SECONDS):
+            raise _busy()
+        try:
             if self._lock_file is None:
                 self._lock_file = open_lock(self.url.database, "writer")
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+            while not _locked(self._lock_file):
+                if time.monotonic() > deadline:
+                    raise _busy()
+                time.sleep(_LOOK_AGAIN_SECONDS)
             try:
                 yield
             finally:
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        finally:
+            self._writer.release()
 
     def close(self) -> None:
         """Close every connection."""
@@ -121,6 +131,18 @@ class Database:
         if self._lock_file is not None:
             self._lock_file.close()
             self._lock_file = None
+
+
+def _busy() -> Unavailable:
+    return Unavailable(f"Another process has been writing to the database for {BUSY_SECONDS:.0f} s.")
+
+
+def _locked(file: Any) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def open_lock(database: str | None, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, plain
+from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, is_utf8, plain
 from domain.errors import Fault, InvalidEvent, PlayheadError, TooLarge, UnsupportedMedia
 from domain.events import key_faults, refuse
 from domain.strict_json import elements, text_of
@@ -133,7 +133,8 @@ def _refuse_key(key: str) -> None:
 
 
 def _media_type(content_type: str) -> str:
-    return content_type.split(";", 1)[0].strip().lower()
+    """The content type without its parameters; empty where it says another charset than UTF-8."""
+    return content_type.split(";", 1)[0].strip().lower() if is_utf8(content_type) else ""
 
 
 def _unread(content_type: str, *read: str) -> UnsupportedMedia:

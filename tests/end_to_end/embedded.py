@@ -69,3 +69,10 @@ def leases(home: Path) -> int:
     with closing(sqlite3.connect(home / "playhead.db")) as connection:
         [(count,)] = connection.execute("SELECT count(*) FROM claims WHERE owner IS NOT NULL")
     return int(count)
+
+
+def replayed(home: Path) -> int:
+    """How many contexts replays have made."""
+    with closing(sqlite3.connect(home / "playhead.db", timeout=30)) as connection:
+        [(count,)] = connection.execute("SELECT count(*) FROM task_contexts WHERE generation > 0")
+    return int(count)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.embedded import dev, leases, live_contexts
+from tests.end_to_end.embedded import dev, leases, live_contexts, replayed
 from tests.end_to_end.month import DONE, EVENTS, the_month_runs_once_is_searchable_and_replays_alike
 from tests.end_to_end.processes import BIN, MONTH, environment, run, wait_until
 
@@ -39,6 +39,29 @@ def test_a_service_that_is_killed_in_the_middle_loses_nothing_and_does_nothing_t
         assert summary["taken"] > 0
         assert summary["repeated"] > 0
         service.wait_for(DONE)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_that_was_stopped_goes_on_at_once(tmp_path: Path, number: signal.Signals):
+    with dev(tmp_path / "home") as service:
+        service.run("send", str(MONTH))
+        service.run("replay", "plan", "--type", "flight.recorded")
+        running = subprocess.Popen(
+            [str(BIN / "playhead"), "replay", "run", "1"],
+            env=dict(service.env), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        wait_until(lambda: replayed(service.home) > 1_000)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=20)
+        assert (running.returncode, replayed(service.home) < EVENTS) == (130, True)
+        assert "replay run 1" in said
+
+        began = time.monotonic()
+        status = json.loads(service.run("replay", "run", "1", "--json").stdout)
+
+        assert time.monotonic() - began < 25, "no lease was waited for"
+        assert (status["done"], status["identical"]) == (True, EVENTS)
 
 
 @pytest.mark.timeout(180)

@@ -1,5 +1,6 @@
 """Many writers at once: no position of the log is skipped or doubled, no event stored twice."""
 
+import fcntl
 import random
 import threading
 import time
@@ -10,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from application.subscription import Selection, of_pipeline
+from domain.errors import Unavailable
+from infrastructure.sql.engine import open_lock
 from infrastructure.sql.store import SqlStore
 from tests.concurrency import at_once, rolled_back_append
 from tests.factories import NewEventFactory
@@ -87,3 +90,15 @@ def test_of_several_that_expect_one_version_at_once_one_is_taken(sql_store: SqlS
 
     assert sum(map(bool, at_once(WRITERS, send))) == 1
     assert sql_store.events.head() == 1
+
+
+def test_a_writer_that_another_process_keeps_waiting_is_told_so(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("infrastructure.sql.engine.BUSY_SECONDS", 0.3)
+    with opened(sqlite_url) as store, open_lock(store.database.url.database, "writer") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Unavailable, match="Another process"):
+            store.events.append([NewEventFactory()])
+
+        fcntl.flock(other, fcntl.LOCK_UN)
+        store.events.append([NewEventFactory()])
+        assert store.events.head() == 1

@@ -1,5 +1,8 @@
 """replay: stored events through today's pipelines, into a generation of their own."""
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -73,6 +76,7 @@ def plan(
 def run(replay_id: Id, as_json: Json = False) -> None:
     """Work a replay in this process; run again, it goes on where it stopped."""
     from application.use_cases.replay import get_replay, require_same_code, run_replay
+    from infrastructure.settings import typed
 
     with opened() as container:
         replay = get_replay(replay_id, replays=container.replays())
@@ -82,9 +86,22 @@ def run(replay_id: Id, as_json: Json = False) -> None:
         engine = container.replay_engine(replay)
         [work] = engine.works.values()
         selection = work.subscription.selection
-        with output.progress("replayed up to position", selection.last) as bar:
+        with output.progress("replayed up to position", selection.last) as bar, _on_signals(engine.stop):
             run_replay(work.subscription, engine=engine, claims=container.claims(), progress=bar.to)
+        if engine.stopping:
+            output.fail(f"stopped; go on with: {typed(f'replay run {replay_id}')}", output.INTERRUPTED)
         _put_status(container, replay, as_json=as_json)
+
+
+@contextmanager
+def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the work in good order: what has not run is handed back."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @app.command()
