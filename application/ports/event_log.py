@@ -53,6 +53,10 @@ class EventLog(Protocol):
         """The event of this id."""
         ...
 
+    def with_key(self, source: str, key: str) -> RecordedEvent | None:
+        """The event that has this key of this source."""
+        ...
+
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
         """The first selected events, by ascending position."""
         ...

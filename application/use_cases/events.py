@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from application.ports.context_log import ContextLog, RecordedContext
-from application.ports.event_log import EventLog
+from application.ports.event_log import EventLog, Verdict
 from domain.envelopes import Submission
 from domain.errors import NotFound, UnknownType
 from domain.events import NewEvent, RecordedEvent
@@ -40,6 +40,16 @@ def accept(
         schema_version=version,
         attributes=submission.attributes,
     )
+
+
+def answered_before(submission: Submission, *, events: EventLog) -> Verdict | None:
+    """The answer that the submission's key was given for this body before, also where today's code would refuse it."""
+    known = None if submission.key is None else events.with_key(submission.source, submission.key)
+    if known is None or (known.type, known.subject, known.data) != (
+        submission.type, submission.subject, submission.data
+    ):  # fmt: skip
+        return None
+    return Verdict(known.id, known.position, repeated=True)
 
 
 def routed(

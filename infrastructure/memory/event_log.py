@@ -46,6 +46,11 @@ class MemoryEventLog(EventLog):
         with self._tables.lock:
             return next((row.event for row in self._tables.events if row.event.id == event_id), None)
 
+    def with_key(self, source: str, key: str) -> RecordedEvent | None:
+        with self._tables.lock:
+            rows = (row.event for row in self._tables.events)
+            return next((event for event in rows if (event.source, event.key) == (source, key)), None)
+
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
         with self._tables.lock:
             return [row.event for row in self._tables.events if row.fits(selection)][:limit]

@@ -105,6 +105,12 @@ class SqlEventLog(EventLog):
             row = connection.execute(select_events().where(_EVENTS.c.id == event_id)).one_or_none()
         return event_of(row) if row else None
 
+    def with_key(self, source: str, key: str) -> RecordedEvent | None:
+        with self._database.reading() as connection:
+            statement = select_events().where(_EVENTS.c.source == source, _EVENTS.c.key == key)
+            row = connection.execute(statement).one_or_none()
+        return event_of(row) if row else None
+
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
         statement = within(select_events(), _EVENTS, selection, after=selection.after, limit=limit)
         with self._database.reading() as connection:

@@ -203,3 +203,15 @@ def test_reading_does_not_hand_out_the_store(store: Store):
     found = store.events.get(event.id)
     assert found is not None
     assert replace(found, data="{}") != store.events.get(event.id) == found
+
+
+def test_an_event_is_found_by_its_source_and_key(store: Store):
+    event = append(store, source="here", key="k")
+    append(store, source="there", key=None)
+
+    found = store.events.with_key("here", "k")
+
+    assert found is not None
+    assert found.id == event.id
+    assert store.events.with_key("there", "k") is None
+    assert store.events.with_key("here", "other") is None

@@ -221,3 +221,24 @@ def test_many_waiting_clients_share_commits_and_all_get_their_results(working: H
 def test_the_request_id_of_a_client_comes_back_and_an_unusable_one_is_replaced(http: Http):
     assert http.get("/livez", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
     assert re.fullmatch(r"[0-9a-f-]{36}", http.get("/livez", headers={"x-request-id": "a b"}).headers["x-request-id"])
+
+
+def test_a_repeat_is_answered_as_the_first_was_also_by_code_that_would_refuse_it(database_url: str, tmp_path: Path):
+    body = {"type": "slow.asked", "data": {"n": 1}}
+    key = {"idempotency-key": "k"}
+    with served(database_url, tmp_path, pipelines="tests.end_to_end.slow_pipelines") as before:
+        first = before.post(body, key)
+        lines = before.batch([body, body], {"idempotency-key": "b"})
+
+    with served(database_url, tmp_path) as after:
+        again, other = after.post(body, key), after.post({**body, "data": {"n": 2}}, key)
+        more = after.batch([body, body, body], {"idempotency-key": "b"})
+
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (202, "true")
+        assert again.json() == first.json()
+        assert (other.status_code, after.post(body).status_code) == (422, 422)
+        assert [item["status"] for item in more.json()["items"]] == [202, 202, 422]
+        assert [item["event_id"] for item in more.json()["items"][:2]] == [
+            item["event_id"] for item in lines.json()["items"]
+        ]
+        assert after.stored() == 3

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BeforeValidator
 
 from application.appending import refusal_of
@@ -13,7 +14,7 @@ from application.ports.task_states import EventFilter, EventState, TaskStatus
 from application.use_cases import events as use_cases
 from application.use_cases.tasks import ENDED
 from domain.envelopes import Submission
-from domain.errors import AtomicRefused, InvalidRequest, PlayheadError, Unavailable
+from domain.errors import AtomicRefused, InvalidEvent, InvalidRequest, PlayheadError, Unavailable, UnknownType
 from domain.events import NewEvent, parse_time
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
@@ -31,8 +32,8 @@ Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 async def post_event(request: Request, api: TheApi) -> Response:
     """Store one event and queue its task. 202 after the durable commit; with `Prefer: wait=N`, 200 once it ended."""
     body = await bodies.read_body(request, bodies.MAX_EVENT)
-    new = await bodies.beside_the_loop(len(body), lambda: _accept(bodies.one_event(request.headers, body), api))
-    [verdict] = await asyncio.wrap_future(api.appender.submit([new]))
+    submission = await bodies.beside_the_loop(len(body), lambda: bodies.one_event(request.headers, body))
+    verdict = await _verdict_on(submission, api)
     if verdict.refusal is not None:
         raise verdict.refusal
     request.state.event_id = verdict.event_id
@@ -46,17 +47,17 @@ async def post_events(request: Request, api: TheApi, *, atomic: bool = False) ->
     At most 50,000 events in 16 MiB, 1 MiB each; 1,000 where all or none are stored.
     """
     body = await bodies.read_body(request, bodies.MAX_BODY)
-    read = await bodies.beside_the_loop(
-        len(body), lambda: [_try_accept(item, api) for item in bodies.many_events(request.headers, body)]
+    read = await run_in_threadpool(
+        lambda: [_try_accept(item, api) for item in bodies.many_events(request.headers, body)]
     )
     request.state.events = len(read)
     new = [item for item in read if isinstance(item, NewEvent)]
-    if atomic and len(new) < len(read):
+    if atomic and any(isinstance(item, PlayheadError) for item in read):
         verdicts = [Verdict(None, None, refusal=refusal_of(AtomicRefused.code, event, None)) for event in new]
     else:
         verdicts = await asyncio.wrap_future(api.appender.submit(new, atomic=atomic))
     in_order = iter(verdicts)
-    outcomes = [item if isinstance(item, PlayheadError) else next(in_order) for item in read]
+    outcomes = [next(in_order) if isinstance(item, NewEvent) else item for item in read]
     return await bodies.beside_the_loop(len(body), lambda: answers.batch_answer(outcomes, atomic=atomic))
 
 
@@ -98,19 +99,31 @@ def get_contexts(event_id: str, api: TheApi) -> Response:
     return answers.spliced(answers.contexts_json(rows))
 
 
+async def _verdict_on(submission: Submission, api: Api) -> Verdict:
+    try:
+        new = _accept(submission, api)
+    except (InvalidEvent, UnknownType):
+        answered = await run_in_threadpool(lambda: use_cases.answered_before(submission, events=api.events))
+        if answered is None:
+            raise
+        return answered
+    [verdict] = await asyncio.wrap_future(api.appender.submit([new]))
+    return verdict
+
+
 def _accept(submission: Submission, api: Api) -> NewEvent:
     return use_cases.accept(
         submission, registry=api.registry, unknown_types=api.settings.unknown_types, new_id=api.new_id
     )
 
 
-def _try_accept(item: Submission | PlayheadError, api: Api) -> NewEvent | PlayheadError:
+def _try_accept(item: Submission | PlayheadError, api: Api) -> NewEvent | Verdict | PlayheadError:
     if isinstance(item, PlayheadError):
         return item
     try:
         return _accept(item, api)
-    except PlayheadError as error:
-        return error
+    except (InvalidEvent, UnknownType) as error:
+        return use_cases.answered_before(item, events=api.events) or error
 
 
 async def _answer(verdict: Verdict, seconds: float | None, api: Api) -> Response:
