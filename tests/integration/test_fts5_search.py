@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from domain.errors import Unavailable
+from domain.errors import Misconfigured, Unavailable
 from infrastructure.embedded.search_index import Fts5SearchIndex
 from tests.contracts.search_suite import FIELDS, document, found
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_no_index_is_named(tmp_path):
 
 def test_a_place_that_cannot_hold_a_file_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with closing(Fts5SearchIndex(tmp_path / "file" / "search.db")) as index, pytest.raises(Unavailable, match="file"):
+    with closing(Fts5SearchIndex(tmp_path / "file" / "search.db")) as index, pytest.raises(Misconfigured, match="file"):
         index.open(FIELDS)
 
 
