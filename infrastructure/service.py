@@ -4,6 +4,7 @@ import fcntl
 import gc
 import time
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from domain.errors import Misconfigured, Unavailable
@@ -97,6 +98,7 @@ class Service:
         store.claims.end_leases(SERVICE_OWNER)
 
 
+@cache  # once a process: what is frozen is never collected
 def collect_rarely() -> None:
     """Tune the garbage collector for batches: many objects at once, held by no cycle, gone when the batch is.
 
