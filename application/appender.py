@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -36,10 +36,18 @@ class Appender:
     a commit of its own, of at most 1,000.
     """
 
-    def __init__(self, events: EventLog, dispatcher: Dispatcher, journal: Journal) -> None:
+    def __init__(
+        self,
+        events: EventLog,
+        dispatcher: Dispatcher,
+        journal: Journal,
+        subscription_with: Callable[[NewEvent], str | None],
+    ) -> None:
+        """`subscription_with` names the subscription that is rung for an event."""
         self._events = events
         self._dispatcher = dispatcher
         self._journal = journal
+        self._subscription_with = subscription_with
         self._waiting: deque[_Request] = deque()
         self._count = 0
         self._changed = threading.Condition()
@@ -152,9 +160,10 @@ class Appender:
 
     def _ring(self, events: Sequence[NewEvent], verdicts: Sequence[Verdict]) -> None:
         taken = {
-            event.route: event.id
+            self._subscription_with(event): event.id
             for event, verdict in zip(events, verdicts, strict=True)
             if event.route is not None and verdict.refusal is None and not verdict.repeated
         }
-        for route, event_id in taken.items():
-            self._dispatcher.ring(route, event_id=event_id)
+        for subscription, event_id in taken.items():
+            if subscription is not None:
+                self._dispatcher.ring(subscription, event_id=event_id)

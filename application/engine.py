@@ -6,8 +6,9 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from application.ports.claims import Claim, Claims, Completion, Requeue
 from application.ports.context_log import NewContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.journal import ClaimEnded, Journal
+from application.ports.limits import Limits, NoLimits
 from application.subscription import Selection, Subscription
 from domain.errors import CompletionRefused, Unavailable
 
@@ -29,12 +31,14 @@ HAND_BACK_SECONDS = 5.0
 class Outcome:
     """What became of one row: a context to append, and whether the row goes back.
 
-    `retry`: the run ended and is tried again after a backoff. `hand_back`: it did not run, and nothing counts.
+    `retry`: the run ended and is tried again after a backoff. `hand_back`: it cannot run here now, and nothing counts.
+    `behind`: it waits for a row before it. With `holds` nothing follows this row until an operator decides about it.
     """
 
     position: int
     context: NewContext | None = None
-    back: Literal["retry", "hand_back"] | None = None
+    back: Literal["retry", "hand_back", "behind"] | None = None
+    holds: bool = False
 
 
 @dataclass(kw_only=True)
@@ -42,10 +46,16 @@ class Batch:
     """The rows of a claim on their way through a handler, which keeps `step` and `done` up to date."""
 
     claim: Claim
+    subscription: Subscription
     rows: Sequence[Any]
     stopping: Callable[[], bool]
     step: str = ""
     done: int = 0
+
+    def where(self) -> str:
+        """The row and the node that the handler is at."""
+        row = self.rows[min(self.done, len(self.rows) - 1)]
+        return f"position {row.position}, node {self.step}"
 
     def progress(self) -> Mapping[str, Any]:
         """How far the handler is, as a task's PROGRESS tells it."""
@@ -84,6 +94,7 @@ class Engine:
     journal: Journal
     owner: str
     heart: Heart
+    limits: Limits = field(default_factory=NoLimits)
     draw: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -94,8 +105,9 @@ class Engine:
         """Work a subscription for at most some seconds; how many claims were worked.
 
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
-        that one ring wakes as many workers as there is work; a turn that ends with work left rings again. A name
-        that this process has not loaded is no work.
+        that one ring wakes as many workers as there is work; a turn that ends with work left rings again. In order
+        there is nothing for a second worker to do. A subscription with a limit has one claim a turn. A name that this
+        process has not loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -107,7 +119,7 @@ class Engine:
         end = self.clock() + seconds
         worked = 0
         while work is not None and not self._stop.is_set():
-            if worked and self.clock() >= end:
+            if worked and (self.clock() >= end or work.subscription.limit is not None):
                 self.dispatcher.ring(name)
                 break
             # In turn: what is due, what is new; so retries never starve new work, nor the other way round.
@@ -115,7 +127,7 @@ class Engine:
             claim = self.claims.take(work.subscription, owner=self.owner, due_first=due_first)
             if claim is None:
                 break
-            if claim.more and not worked:
+            if claim.more and not worked and not work.subscription.in_order:
                 self.dispatcher.ring(name)
             worked += 1
             try:
@@ -136,6 +148,15 @@ class Engine:
         """Begin no further claim, and hand back the rows that have not run yet."""
         self._stop.set()
 
+    def release(self) -> int:
+        """Put back what still runs, due at once and uncounted, for a process that ends now; how many claims it was.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        self._stop.set()
+        return self.claims.release(self.owner)
+
     def _hand_back_owed(self) -> None:
         """Hand back what an absence of the database cut off, so that no worker counts as dead for it."""
         while self._owed:
@@ -152,10 +173,10 @@ class Engine:
         began = self.clock()
         # All that the claim covers: another process, with larger batches, may have made it.
         rows = work.load(_rows_of(work.subscription, claim), claim.last - claim.first + 1)
-        batch = Batch(claim=claim, rows=rows, stopping=self._stop.is_set)
+        batch = Batch(claim=claim, subscription=work.subscription, rows=rows, stopping=self._stop.is_set)
         error: Exception | None = None
         try:
-            with self.heart.beating(claim, batch.progress):
+            with self._supervised(batch):
                 outcomes = work.handle(batch)
         except Exception as raised:  # noqa: BLE001  # a handler's defect must not lose its rows, nor stop the worker
             error = raised
@@ -177,6 +198,15 @@ class Engine:
         )
         return error is None
 
+    @contextmanager
+    def _supervised(self, batch: Batch) -> Iterator[None]:
+        limit = batch.subscription.limit
+        with ExitStack() as stack:
+            stack.enter_context(self.heart.beating(batch.claim, batch.progress, limit=limit))
+            if limit is not None:
+                stack.enter_context(self.limits.within(limit, batch.claim, batch.where))
+            yield
+
     def _completion(self, subscription: Subscription, claim: Claim, outcomes: Sequence[Outcome]) -> Completion:
         requeues = []
         for back, run in groupby(outcomes, key=lambda outcome: outcome.back):
@@ -184,16 +214,13 @@ class Engine:
                 continue
             positions = [outcome.position for outcome in run]
             retry = back == "retry"
+            delays = {"retry": self._backoff(subscription, claim), "hand_back": self._hand_back_delay(), "behind": 0.0}
             requeues.append(
-                Requeue(
-                    first=positions[0],
-                    last=positions[-1],
-                    attempt=claim.attempt + retry,
-                    delay=self._backoff(subscription, claim) if retry else self._hand_back_delay(),
-                )
+                Requeue(first=positions[0], last=positions[-1], attempt=claim.attempt + retry, delay=delays[back])
             )
         contexts = [outcome.context for outcome in outcomes if outcome.context is not None]
-        return Completion(contexts=contexts, requeues=requeues)
+        hold = next((outcome.position for outcome in outcomes if outcome.holds), None)
+        return Completion(contexts=contexts, requeues=requeues, hold=hold)
 
     def _backoff(self, subscription: Subscription, claim: Claim) -> float:
         delay = subscription.retry.delay(claim.attempt + 1, self.draw())
@@ -221,15 +248,7 @@ def _rows_of(subscription: Subscription, claim: Claim) -> Selection:
     """What a claim covers. A claim of one row names it exactly: it may be one that cursors pass over."""
     if claim.first == claim.last:
         return Selection(positions=(claim.first,))
-    selection = subscription.selection
-    return Selection(
-        where=selection.where,
-        since=selection.since,
-        until=selection.until,
-        after=claim.first - 1,
-        last=claim.last,
-        positions=selection.positions,
-    )
+    return replace(subscription.selection, after=claim.first - 1, last=claim.last)
 
 
 def _selects(subscription: Subscription, context: NewContext) -> bool:

@@ -5,9 +5,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from domain.events import NewEvent, RecordedEvent
+from domain.pipeline import Pipeline
+from domain.registry import PipelineRegistry
 from domain.retry import Retry
 
 Log = Literal["events", "task_contexts"]
+GRACE_SECONDS = 2.0
+"""How long after its limit a run's process is gone for sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One of several lanes of a log: the events whose lane number leaves `number` when divided by `of`."""
+
+    number: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +30,7 @@ class Selection:
     `where` asks for equality (None: the column is null); `direct` is true of events that have their own claim.
     `since` (inclusive) and `until` (exclusive) bound the event's `time`; `after` (exclusive) and `last`
     (inclusive, None: no end) bound the position. `positions`, where given, are the only rows there are, in
-    ascending order.
+    ascending order. `lane` asks for the events of one lane.
     """
 
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -26,6 +39,7 @@ class Selection:
     after: int = 0
     last: int | None = None
     positions: tuple[int, ...] | None = None
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +47,13 @@ class Subscription:
     """A name, a log, a selection, and the policy of its claims.
 
     A claim covers at most `batch` selected rows and is leased for `lease` seconds at a time; heartbeats extend
-    it. A run that fails transiently is tried again as `retry` says. A new subscription's cursor starts at
-    `selection.after`.
+    it. A run that fails transiently is tried again as `retry` says. At most `max_claims` claims are held at a time,
+    over all machines. A process whose run of one claim takes longer than `limit` seconds is ended. A new
+    subscription's cursor starts at `selection.after`.
+
+    `in_order`: rows end in the order of their positions; what failed stands before what follows it. `hold` says that
+    a dead letter does so too, until an operator decides; else it is passed. `route` is the pipeline whose events
+    these are, None for a subscription that is not a pipeline's live one.
     """
 
     name: str
@@ -43,15 +62,56 @@ class Subscription:
     batch: int = 500
     lease: float = 30.0
     retry: Retry = field(default_factory=Retry)
+    max_claims: int | None = None
+    limit: float | None = None
+    in_order: bool = False
+    hold: bool = False
+    route: str | None = None
 
 
-def of_pipeline(name: str, *, batch: int = 500, lease: float = 30.0, retry: Retry | None = None) -> Subscription:
-    """The subscription of a pipeline: the events routed to it, but for those that have their own claim."""
+def lease_of(subscription: Subscription) -> float:
+    """Seconds that a taking is leased for: where the run is ended earlier, little longer than that."""
+    limit = subscription.limit
+    return subscription.lease if limit is None else min(subscription.lease, limit + GRACE_SECONDS)
+
+
+def of_pipeline(name: str, *, lane: Lane | None = None, **policy: Any) -> Subscription:
+    """The subscription of a pipeline or of one of its lanes.
+
+    It has the events routed to the pipeline, but for those that have their own claim; `policy` is as Subscription
+    has it.
+    """
     return Subscription(
-        name=name,
+        name=name if lane is None else f"{name}:{lane.number + 1}/{lane.of}",
         log="events",
-        selection=Selection(where={"route": name, "direct": False}),
-        batch=batch,
-        lease=lease,
-        retry=retry or Retry(),
+        selection=Selection(where={"route": name, "direct": False}, lane=lane),
+        in_order=lane is not None,
+        route=name,
+        **policy,
     )
+
+
+def subscriptions_of(pipeline: Pipeline, *, batch: int, lease: float) -> list[Subscription]:
+    """The subscriptions that work a pipeline's events: one, or one for each of its lanes."""
+    policy: dict[str, Any] = {
+        "batch": pipeline.batch or batch,
+        "lease": lease,
+        "retry": pipeline.retry,
+        "max_claims": pipeline.max_claims,
+        "limit": pipeline.limit,
+    }
+    if not pipeline.lanes:
+        return [of_pipeline(pipeline.name, **policy)]
+    lanes = (Lane(number, pipeline.lanes) for number in range(pipeline.lanes))
+    return [of_pipeline(pipeline.name, lane=lane, hold=pipeline.on_failure == "hold", **policy) for lane in lanes]
+
+
+def subscription_with(event: NewEvent | RecordedEvent, registry: PipelineRegistry) -> str | None:
+    """The name of the subscription that has an event, None for an unrouted one.
+
+    Of a route that is not loaded here nobody knows the lanes: its own name is the answer.
+    """
+    route = event.route
+    if route is None or route not in registry or not (lanes := registry.named(route).lanes):
+        return route
+    return of_pipeline(route, lane=Lane(event.lane % lanes, lanes)).name

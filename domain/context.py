@@ -28,6 +28,13 @@ class Failure:
     where: str | None = None
     """`file:line in function`, of the last frame."""
 
+    @property
+    def kind(self) -> str:
+        """What failures of one cause share: the exception's type, the node, the function; neither words nor line."""
+        file, _, rest = (self.where or "").rpartition(":")
+        function = rest.partition(" in ")[2]
+        return " ".join(filter(None, (self.type, self.node and f"in {self.node}", file and f"({file}: {function})")))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

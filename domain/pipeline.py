@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Protocol, get_type_hints, runtime_checkable
+from typing import Any, Literal, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -21,6 +21,7 @@ _PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
 RESERVED = frozenset({"index", "effects"})
 """Names of subscriptions that are not a pipeline's."""
+MAX_LANES = 64
 
 
 @runtime_checkable
@@ -80,8 +81,17 @@ class Pipeline:
     makes the searchable document of a finished context; the pydantic model that it is annotated to return
     gives the index its fields. `retry` says how often a `TransientError` is tried again.
 
+    Events run in any order, side by side. With `lanes` (at most 64) the events of one subject end in the order in
+    which they were accepted, and as many lanes run side by side. In a lane a failed event stands before those that
+    follow it: while it is tried again, and with `on_failure="hold"` also when it is dead, until an operator requeues
+    or discards it; with "pass" the lane goes on.
+
+    At most `batch` events share a run, None: as the setting says. At most `max_claims` runs are under way at a time,
+    over all machines. A run that takes longer than `limit` seconds has its process ended; an event that does so
+    alone, three times, is dead.
+
     Raises:
-        InvalidPipeline: a name is not usable or stands twice, or `document` names no model.
+        InvalidPipeline: a name is not usable or stands twice, a number is not positive, or `document` names no model.
     """
 
     name: str
@@ -89,6 +99,11 @@ class Pipeline:
     nodes: tuple[Node, ...] = ()
     document: Callable[[TaskContext], BaseModel] | None = None
     retry: Retry = field(default_factory=Retry)
+    lanes: int = 0
+    on_failure: Literal["hold", "pass"] = "hold"
+    batch: int | None = None
+    max_claims: int | None = None
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         if not _PIPELINE_NAME.fullmatch(self.name) or self.name in RESERVED:
@@ -98,6 +113,7 @@ class Pipeline:
             )
         if not self.accepts:
             raise InvalidPipeline(f"Pipeline {self.name!r} accepts no event type.")
+        self._require_policy()
         names = [inner.name for inner in walk(self.nodes)]
         for name in names:
             if not _NODE_NAME.fullmatch(name):
@@ -109,6 +125,18 @@ class Pipeline:
                 f"Pipeline {self.name!r}: annotate what {self.document.__name__}() returns with its pydantic model; "
                 "the fields of the index are read from it."
             )
+
+    def _require_policy(self) -> None:
+        for name in ("batch", "max_claims", "limit"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise InvalidPipeline(f"Pipeline {self.name!r}: {name} is {value}; it must be positive.")
+        if not 0 <= self.lanes <= MAX_LANES:
+            raise InvalidPipeline(f"Pipeline {self.name!r} has {self.lanes} lanes; it may have 0 to {MAX_LANES}.")
+        if self.on_failure not in {"hold", "pass"}:
+            raise InvalidPipeline(f"Pipeline {self.name!r}: on_failure is {self.on_failure!r}, not hold or pass.")
+        if self.lanes and self.max_claims is not None:
+            raise InvalidPipeline(f"Pipeline {self.name!r}: its lanes bound its claims; leave max_claims out.")
 
     @cached_property
     def schemas(self) -> Mapping[str, Schema]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from application.ports.search_index import SearchIndex
-from application.use_cases.backlogs import pipeline_backlogs
+from application.use_cases.backlogs import PipelineBacklog, pipeline_backlogs
 from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
 from infrastructure.settings import Settings
@@ -108,8 +108,11 @@ class Checks:
             backlogs = pipeline_backlogs(claims=self._store.claims, events=self._store.events, registry=self._registry)
             missing = [backlog for backlog in backlogs if not backlog.loaded and backlog.waiting + backlog.claimed]
             if missing:
-                names = ", ".join(f"{each.pipeline} ({each.waiting + each.claimed:,})" for each in missing)
+                names = ", ".join(f"{each.subscription} ({each.waiting + each.claimed:,})" for each in missing)
                 raise LookupError(f"events wait for pipelines that are not loaded here: {names}")
+            stopped = [_stopped(backlog) for backlog in backlogs if backlog.paused or backlog.held is not None]
+            if stopped:
+                raise LookupError("; ".join(stopped))
             waiting = sum(backlog.waiting for backlog in backlogs)
             return f"{loaded}; {waiting:,} events wait" if waiting else loaded
 
@@ -122,6 +125,12 @@ class Checks:
         except Misconfigured:
             return False
         return True
+
+
+def _stopped(backlog: PipelineBacklog) -> str:
+    if backlog.paused:
+        return f"{backlog.subscription} is paused; go on: playhead pipelines resume {backlog.pipeline}"
+    return f"{backlog.subscription} is held by the dead letter at position {backlog.held}: playhead dead list"
 
 
 def _check(name: str, look: Callable[[], str], fix: str, *, required: bool = False) -> Check:

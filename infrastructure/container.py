@@ -17,9 +17,10 @@ from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
 from application.ports.dispatcher import Dispatcher, Silence
+from application.ports.limits import Limits
 from application.ports.replays import Replay
 from application.ports.search_index import SearchIndex
-from application.subscription import Selection, Subscription, of_pipeline
+from application.subscription import Selection, Subscription, subscription_with, subscriptions_of
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
@@ -34,6 +35,7 @@ from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
 from infrastructure.ids import new_id
 from infrastructure.journal import LogJournal
+from infrastructure.limits import ProcessLimits
 from infrastructure.metrics import Metrics
 from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
@@ -77,7 +79,7 @@ def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, 
     follow_ups = Selection(where={"emits": True, "generation": 0})
     results = Selection(where={"status": "completed", "generation": 0})
     subscriptions = [
-        *(of_pipeline(pipeline.name, batch=batch, lease=lease, retry=pipeline.retry) for pipeline in registry),
+        *(each for pipeline in registry for each in subscriptions_of(pipeline, batch=batch, lease=lease)),
         *(
             Subscription(
                 name=name,
@@ -126,6 +128,7 @@ def _replay_engine(
     store: SqlStore,
     journal: LogJournal,
     heart: Heart,
+    limits: Limits,
 ) -> Engine:
     """An engine that works one replay, and rings nobody: only this process holds the code it was planned for."""
     subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
@@ -138,6 +141,7 @@ def _replay_engine(
         journal=journal,
         owner=owner_name("replay"),
         heart=heart,
+        limits=limits,
     )
 
 
@@ -185,6 +189,7 @@ class Container(containers.DeclarativeContainer):
         dispatcher=dispatcher,
         indexer=indexer,
     )
+    limits = providers.Singleton(ProcessLimits)
     heart = providers.Singleton(Heart, claims, lease=settings.provided.lease_seconds)
     engine = providers.Singleton(
         Engine,
@@ -194,17 +199,19 @@ class Container(containers.DeclarativeContainer):
         journal=journal,
         owner=providers.Callable(owner_name, owner_kind),
         heart=heart,
+        limits=limits,
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
     biography = providers.Callable(
         biography_of, events=events, contexts=contexts, states=states, claims=claims, registry=registry
     )
-    appender = providers.Singleton(Appender, events, dispatcher, journal)
+    subscription_with = providers.Callable(partial, subscription_with, registry=registry)
+    appender = providers.Singleton(Appender, events, dispatcher, journal, subscription_with)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry)
     replay_engine = providers.Factory(
-        _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart
+        _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits
     )
     sweeper = providers.Singleton(Sweeper, claims, dispatcher, subscriptions)

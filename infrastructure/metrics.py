@@ -53,8 +53,9 @@ class Metrics(Collector):
             labels=["pipeline"],
         )
         for backlog in pipeline_backlogs(claims=self._claims, events=self._events, registry=self._registry):
-            waiting.add_metric([backlog.pipeline], backlog.waiting + backlog.claimed)
-            unloaded.add_metric([backlog.pipeline], int(not backlog.loaded and backlog.waiting + backlog.claimed > 0))
+            count = backlog.waiting + backlog.claimed
+            waiting.add_metric([backlog.subscription], count)
+            unloaded.add_metric([backlog.subscription], int(not backlog.loaded and count > 0))
         lag = GaugeMetricFamily("playhead_index_lag", "Contexts that the index is behind the log.")
         lag.add_metric([], index_lag(claims=self._claims))
         head = GaugeMetricFamily("playhead_events_head", "The last position of the events log.")

@@ -102,7 +102,13 @@ class Worker:
         )
         self._service = Service(container)
         collect_rarely()
-        self._bell = Bell(container.engine(), container.events(), container.states(), container.journal())
+        self._bell = Bell(
+            container.engine(),
+            container.events(),
+            container.states(),
+            container.journal(),
+            container.subscription_with(),
+        )
         threading.Thread(target=self._hand_back_when_told, args=(self._service,), name="stop", daemon=True).start()
 
     def _hand_back_when_told(self, service: Service) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from application.ports.context_log import NewContext
-from application.subscription import Subscription
+from application.subscription import Lane, Subscription
 
 MAX_DEATHS = 3
 """A single event whose worker died so often is not run again: it gets a context with status `dead`."""
@@ -47,8 +47,14 @@ class Backlog:
     `cursor` and `head` are positions of its log; `claims` counts its claims, `due` those that could be taken
     now, `claimed` the positions that they all cover. `has_due` says that work could be claimed now. `mark`
     changes whenever a claim is made or taken. `oldest_due` is when the longest waiting due claim came due.
+    `route` is the pipeline whose events these are, `lane` which of its lanes. `paused` by an operator, or `held` by
+    the dead letter at that position, nothing is claimed.
     """
 
+    route: str | None = None
+    lane: Lane | None = None
+    paused: bool = False
+    held: int | None = None
     cursor: int
     head: int
     claims: int
@@ -61,17 +67,27 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What a finished run appends, and what of its range goes back."""
+    """What a finished run appends, and what of its range goes back.
+
+    `hold` is the position of a dead letter that stops its subscription, which is in order, until an operator decides.
+    """
 
     contexts: Sequence[NewContext] = ()
     requeues: Sequence[Requeue] = field(default=())
+    hold: int | None = None
 
 
 class Claims(Protocol):
     """The one small table of work in progress, and the cursors of the subscriptions."""
 
     def register(self, subscriptions: Iterable[Subscription]) -> None:
-        """Make the row of each subscription that has none, its cursor at the selection's beginning."""
+        """Make the row of each subscription that has none, its cursor at the selection's beginning.
+
+        A pipeline's lanes replace those that it had before once all of their events have ended.
+
+        Raises:
+            Misconfigured: a pipeline has other lanes than before, and events of those have not ended yet.
+        """
         ...
 
     def take(self, subscription: Subscription, *, owner: str, due_first: bool = True) -> Claim | None:
@@ -80,8 +96,13 @@ class Claims(Protocol):
         Due is what `available_at` has passed: an expired lease, a retry, a delayed event. Taking raises the
         fence; taking after an expired lease raises `deaths`, and splits a range into one claim an event, each
         with no deaths, of which the first is taken. The cursor never moves back and passes over what is not
-        selected. None when there is nothing to do now.
+        selected. In order, the lowest claim comes before all else, whether it is due or not. None when there is
+        nothing to do now, `max_claims` are held, or the subscription is paused or held.
         """
+        ...
+
+    def claimable(self, subscription: Subscription) -> bool:
+        """Whether `take` would find something now (it may find nothing yet, where another was quicker)."""
         ...
 
     def heartbeat(self, claim: Claim, *, lease: float, progress: Mapping[str, Any] | None = None) -> bool:
@@ -101,6 +122,13 @@ class Claims(Protocol):
 
     def abandon(self, claim: Claim) -> None:
         """Let the lease expire now: the next taking counts a death."""
+        ...
+
+    def release(self, owner_prefix: str) -> int:
+        """Put back what owners with this prefix hold, due at once and uncounted; how many claims there were.
+
+        Their own completions are refused from now on.
+        """
         ...
 
     def rewind(self, subscription: Subscription) -> None:

@@ -14,7 +14,8 @@ ContextStatus = Literal["completed", "failed", "dead", "discarded"]
 class NewContext:
     """A finished attempt as it is handed to a completion. `context` is the whole TaskContext as JSON text.
 
-    `emits` says that the context asks for follow-up events.
+    `emits` says that the context asks for follow-up events. `failure` is what dead letters are grouped by: where the
+    run failed and with what kind of exception.
     """
 
     event_position: int
@@ -25,6 +26,7 @@ class NewContext:
     digest: str
     fingerprint: str
     emits: bool = False
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class RecordedContext:
     fingerprint: str
     emits: bool
     recorded_at: datetime
+    failure: str | None = None
 
 
 class ContextLog(Protocol):

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal
 
 from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.event_log import EventLog, Verdict
 from domain.envelopes import Submission
-from domain.errors import NotFound, UnknownType
+from domain.errors import Fault, InvalidEvent, NotFound, UnknownType
 from domain.events import NewEvent, RecordedEvent
 from domain.registry import PipelineRegistry
 
@@ -23,9 +24,11 @@ def accept(
 
     Raises:
         UnknownType: no pipeline accepts the type, and unknown types are refused.
-        InvalidEvent: the data does not fit the type's schema, with a pointer to each field.
+        InvalidEvent: the data does not fit the type's schema, with a pointer to each field; or it is to be due later
+            where events end in order.
     """
     pipeline, version = routed(submission.type, submission.data, registry=registry, unknown_types=unknown_types)
+    require_no_delay(pipeline, submission.not_before, registry=registry)
     return NewEvent(
         id=new_id(),
         type=submission.type,
@@ -71,6 +74,17 @@ def routed(
     if validate:
         schema.read(data, schema.version)
     return pipeline.name, schema.version
+
+
+def require_no_delay(route: str | None, not_before: datetime | None, *, registry: PipelineRegistry) -> None:
+    """Refuse an event that is due later where a lane would have to wait for it.
+
+    Raises:
+        InvalidEvent: its pipeline ends events in order.
+    """
+    if not_before is not None and route is not None and registry.named(route).lanes:
+        message = f"Pipeline {route!r} ends the events of a subject in order, so none of them can be due later."
+        raise InvalidEvent(message, faults=[Fault("/not_before", "order", message)])
 
 
 def get_event(event_id: str, *, events: EventLog) -> RecordedEvent:

@@ -9,7 +9,8 @@ from application.engine import Batch, Outcome
 from application.ports.context_log import RecordedContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import MAX_APPEND, EventLog
-from application.use_cases.events import UnknownTypes, routed
+from application.subscription import subscription_with
+from application.use_cases.events import UnknownTypes, require_no_delay, routed
 from domain.context import TaskContext
 from domain.effects import EmitEvent
 from domain.errors import PermanentError, UnknownType
@@ -69,6 +70,8 @@ def follow_ups_of(
         )
         if len(data.encode()) > MAX_BYTES:
             raise PermanentError(f"Node {effect.node!r} asks for a follow-up event of more than {MAX_BYTES:,} bytes.")
+        if validate:
+            require_no_delay(route, new.not_before, registry=registry)
         refuse(envelope_faults(type=new.type, source=new.source, subject=new.subject, key=new.key))
         events.append(new)
     return events
@@ -100,6 +103,7 @@ def append_follow_ups(
     for begin in range(0, len(asked), MAX_APPEND):
         chunk = asked[begin : begin + MAX_APPEND]
         events.append(chunk)
-        for name, event_id in {event.route: event.id for event in chunk if event.route}.items():
-            dispatcher.ring(name, event_id=event_id)
+        for name, event_id in {subscription_with(event, registry): event.id for event in chunk}.items():
+            if name is not None:
+                dispatcher.ring(name, event_id=event_id)
     return [Outcome(position=row.position) for row in rows]

@@ -46,14 +46,19 @@ class Processor:
         self._prepared: dict[str, Pipeline] = {}
 
     def process(self, batch: Batch) -> Sequence[Outcome]:
-        """Run each event of a claim. Events that a stopping worker has not begun are handed back."""
-        outcomes = []
+        """Run each event of a claim. Events that a stopping worker has not begun are handed back.
+
+        In order, what follows an event that goes back, or that holds its lane, goes back behind it.
+        """
+        outcomes: list[Outcome] = []
         for event in batch.rows:
             if batch.stopping():
                 outcomes.append(Outcome(position=event.position, back="hand_back"))
-                continue
-            outcomes.append(self._process_one(event, batch))
-            batch.done += 1
+            elif batch.subscription.in_order and outcomes and _stops(outcomes[-1]):
+                outcomes.append(Outcome(position=event.position, back="behind"))
+            else:
+                outcomes.append(self._process_one(event, batch))
+                batch.done += 1
         return outcomes
 
     def fingerprints(self) -> dict[str, str]:
@@ -120,8 +125,14 @@ class Processor:
             digest=digest_of(result),
             fingerprint=fingerprint,
             emits=emits,
+            failure=None if failure is None else failure.kind,
         )
-        return Outcome(position=event.position, context=new, back="retry" if status == "failed" else None)
+        return Outcome(
+            position=event.position,
+            context=new,
+            back="retry" if status == "failed" else None,
+            holds=status == "dead" and batch.subscription.hold,
+        )
 
     def _validate_follow_ups(self, context: TaskContext, pipeline: Pipeline) -> None:
         if context.effects:
@@ -180,6 +191,11 @@ class _Timer:
             self.seconds[self._node] = round(now - self._began, 6)
         self._node, self._began = node, now
         self._batch.step = node
+
+
+def _stops(outcome: Outcome) -> bool:
+    """Whether nothing may run before this row has ended."""
+    return outcome.back is not None or outcome.holds
 
 
 def _may_be_tried_again(error: BaseException, claim: Claim, pipeline: Pipeline | None) -> bool:

@@ -16,8 +16,12 @@ BELL_EXPIRES = 30.0
 
 
 def queue_of(settings: Settings, subscription: str) -> str:
-    """The queue that a subscription rings on: one of its own, so that no other's bells are before its own."""
-    return settings.pipeline_queues.get(subscription, f"{DEFAULT_QUEUE}.{subscription}")
+    """The queue that a subscription rings on: one of its own, so that no other's bells are before its own.
+
+    The lanes of a pipeline share the pipeline's.
+    """
+    name = subscription.partition(":")[0]
+    return settings.pipeline_queues.get(name, f"{DEFAULT_QUEUE}.{name}")
 
 
 def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:

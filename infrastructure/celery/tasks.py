@@ -1,18 +1,30 @@
 """What a worker does when the bell rings: one turn. A message is believed in nothing but that there may be work."""
 
+from collections.abc import Callable
+
 from application.engine import Engine
 from application.ports.event_log import EventLog
 from application.ports.task_states import TaskStates
 from application.use_cases.events import get_event
 from domain.errors import NotFound, Unavailable
+from domain.events import RecordedEvent
 from infrastructure.journal import LogJournal
 
 
 class Bell:
     """The two tasks' bodies, on the ports of one worker process."""
 
-    def __init__(self, engine: Engine, events: EventLog, states: TaskStates, journal: LogJournal) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        events: EventLog,
+        states: TaskStates,
+        journal: LogJournal,
+        subscription_with: Callable[[RecordedEvent], str | None],
+    ) -> None:
+        """`subscription_with` names the subscription that has an event."""
         self._engine = engine
+        self._subscription_with = subscription_with
         self._events = events
         self._states = states
         self._journal = journal
@@ -24,8 +36,9 @@ class Bell:
         """
         try:
             event = get_event(event_id if isinstance(event_id, str) else "", events=self._events)
-            if event.route is not None:
-                self._engine.turn(event.route)
+            subscription = self._subscription_with(event)
+            if subscription is not None:
+                self._engine.turn(subscription)
             return self._states.of([event])[0].status
         except NotFound:
             self._journal.message_dropped("process_incoming_event names no event")

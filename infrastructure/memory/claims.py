@@ -6,8 +6,8 @@ from typing import Any
 
 from application.ports.claims import Backlog, Claim, Claims, Completion
 from application.ports.context_log import NewContext, RecordedContext
-from application.subscription import Subscription
-from domain.errors import CompletionRefused
+from application.subscription import Subscription, lease_of
+from domain.errors import CompletionRefused, Misconfigured
 from infrastructure.memory.tables import ClaimRow, ContextRow, Cursor, MemoryTables
 
 
@@ -19,9 +19,27 @@ class MemoryClaims(Claims):
 
     def register(self, subscriptions: Iterable[Subscription]) -> None:
         with self._tables.lock:
-            for subscription in subscriptions:
-                cursor = Cursor(log=subscription.log, position=subscription.selection.after)
-                self._tables.cursors.setdefault(subscription.name, cursor)
+            new = [subscription for subscription in subscriptions if subscription.name not in self._tables.cursors]
+            retired = self._retire_other_lanes(new)
+            for subscription in new:
+                self._tables.cursors[subscription.name] = Cursor(
+                    log=subscription.log,
+                    position=retired.get(subscription.route, subscription.selection.after),
+                    route=subscription.route,
+                    lane=subscription.selection.lane,
+                )
+
+    def _retire_other_lanes(self, new: Sequence[Subscription]) -> dict[str | None, int]:
+        """Remove other lanes of the same pipelines; by pipeline, the position from which the new ones go on."""
+        routes = {subscription.route for subscription in new} - {None}
+        names = {subscription.name for subscription in new}
+        cursors = self._tables.cursors
+        others = [name for name, cursor in cursors.items() if cursor.route in routes and name not in names]
+        for name in others:
+            cursor = cursors[name]
+            if self._rows(name) or self._tables.positions("events", cursor.selection, after=cursor.position):
+                raise Misconfigured(f"Pipeline {cursor.route!r} has other lanes than until now, and events wait.")
+        return {cursors.pop(name).route: len(self._tables.events) for name in others}
 
     def subscriptions(self) -> list[str]:
         with self._tables.lock:
@@ -29,9 +47,9 @@ class MemoryClaims(Claims):
 
     def take(self, subscription: Subscription, *, owner: str, due_first: bool = True) -> Claim | None:
         with self._tables.lock:
-            cursor = self._tables.cursors.get(subscription.name)
-            if cursor is None:
+            if not self.claimable(subscription):
                 return None
+            cursor = self._tables.cursors[subscription.name]
             ways = (self._due, self._next) if due_first else (self._next, self._due)
             row = ways[0](subscription, cursor) or ways[1](subscription, cursor)
             if row is None:
@@ -39,7 +57,7 @@ class MemoryClaims(Claims):
             row.fence += 1
             row.owner = owner
             row.progress = None
-            row.available_at = self._tables.clock() + timedelta(seconds=subscription.lease)
+            row.available_at = self._tables.clock() + timedelta(seconds=lease_of(subscription))
             cursor.takings += 1
             more = bool(self._due_rows(subscription.name)) or cursor.position < self._head(cursor)
             return Claim(
@@ -53,9 +71,26 @@ class MemoryClaims(Claims):
                 more=more,
             )
 
+    def claimable(self, subscription: Subscription) -> bool:
+        with self._tables.lock:
+            cursor = self._tables.cursors.get(subscription.name)
+            if cursor is None or cursor.paused or cursor.held is not None:
+                return False
+            now = self._tables.clock()
+            rows, due = self._rows(subscription.name), self._due_rows(subscription.name)
+            leased = sum(row.is_leased(now) for row in rows)
+            if subscription.max_claims is not None and leased >= subscription.max_claims:
+                return False
+            if subscription.in_order and rows:
+                return min(rows, key=lambda row: row.first) in due
+            last = subscription.selection.last
+            head = self._head(cursor)
+            return bool(due) or cursor.position < (head if last is None else min(last, head))
+
     def _due(self, subscription: Subscription, _: Cursor) -> ClaimRow | None:
-        """The claim that has waited longest; one whose worker died is counted, and a range split."""
-        due = min(self._due_rows(subscription.name), key=lambda row: row.available_at, default=None)
+        """The claim that has waited longest, in order the lowest; one whose worker died is counted, a range split."""
+        order = (lambda row: row.first) if subscription.in_order else (lambda row: row.available_at)
+        due = min(self._due_rows(subscription.name), key=order, default=None)
         if due is None or due.owner is None:
             return due
         if due.first == due.last:
@@ -72,6 +107,8 @@ class MemoryClaims(Claims):
 
     def _next(self, subscription: Subscription, cursor: Cursor) -> ClaimRow | None:
         """A new claim on the next selected rows; the cursor passes over what is not selected."""
+        if subscription.in_order and self._rows(subscription.name):
+            return None
         selection = subscription.selection
         found = self._tables.positions(subscription.log, selection, after=cursor.position)[: subscription.batch]
         if len(found) == subscription.batch:
@@ -99,6 +136,8 @@ class MemoryClaims(Claims):
                 return False
             self._refuse_doubles(claim, completion)
             deaths = tables.claims.pop(claim.id).deaths
+            if completion.hold is not None:
+                tables.cursors[claim.subscription].held = completion.hold
             now = tables.clock()
             for back in completion.requeues:
                 due = now + timedelta(seconds=back.delay)
@@ -135,6 +174,13 @@ class MemoryClaims(Claims):
             if row is not None:
                 row.available_at = self._tables.clock()
 
+    def release(self, owner_prefix: str) -> int:
+        with self._tables.lock:
+            held = self._held_by(owner_prefix)
+            for row in held:
+                row.owner, row.available_at, row.fence = None, self._tables.clock(), row.fence + 1
+            return len(held)
+
     def rewind(self, subscription: Subscription) -> None:
         with self._tables.lock:
             cursor = self._tables.cursors.get(subscription.name)
@@ -145,11 +191,14 @@ class MemoryClaims(Claims):
 
     def end_leases(self, owner_prefix: str) -> int:
         with self._tables.lock:
-            rows = self._tables.claims.values()
-            held = [row for row in rows if row.owner is not None and row.owner.startswith(owner_prefix)]
+            held = self._held_by(owner_prefix)
             for row in held:
                 row.available_at = self._tables.clock()
             return len(held)
+
+    def _held_by(self, prefix: str) -> list[ClaimRow]:
+        rows = self._tables.claims.values()
+        return [row for row in rows if row.owner is not None and row.owner.startswith(prefix)]
 
     def backlog(self, names: Sequence[str]) -> Mapping[str, Backlog]:
         with self._tables.lock:
@@ -161,12 +210,16 @@ class MemoryClaims(Claims):
         due = self._due_rows(name)
         head = self._head(cursor)
         return Backlog(
+            route=cursor.route,
+            lane=cursor.lane,
+            paused=cursor.paused,
+            held=cursor.held,
             cursor=cursor.position,
             head=head,
             claims=len(rows),
             due=len(due),
             claimed=sum(row.last - row.first + 1 for row in rows),
-            has_due=bool(due) or cursor.position < head,
+            has_due=not cursor.paused and cursor.held is None and (bool(due) or cursor.position < head),
             mark=(max((row.id for row in rows), default=0), cursor.takings),
             oldest_due=min((row.available_at for row in due), default=None),
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from application.ports.context_log import RecordedContext
 from application.ports.replays import Replay
-from application.subscription import Log, Selection
+from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
 
 
@@ -74,19 +74,23 @@ class ClaimRow:
         """Whether somebody holds it."""
         return self.owner is not None and self.available_at > now
 
-    def covers(self, row: EventRow) -> bool:
-        """Whether it stands for this event: one of its route, in its range; a direct one only by itself."""
-        within = self.first <= row.position <= self.last
-        return within and self.subscription == row.event.route and (not row.direct or self.first == self.last)
-
 
 @dataclass(slots=True, kw_only=True)
 class Cursor:
-    """How far a subscription is in its log, and how many claims it ever took."""
+    """A subscription's row: how far it is in its log, how many claims it ever took, what operators decided."""
 
     log: Log
     position: int
+    route: str | None = None
+    lane: Lane | None = None
     takings: int = 0
+    paused: bool = False
+    held: int | None = None
+
+    @property
+    def selection(self) -> Selection:
+        """The events of its pipeline that claims on ranges have."""
+        return Selection(where={"route": self.route, "direct": False}, lane=self.lane)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,6 +115,16 @@ class MemoryTables:
         self.claims[row.id] = row
         return row
 
+    def claim_over(self, row: EventRow) -> ClaimRow | None:
+        """The claim of a pipeline that stands for an event: on it alone, or on a range of what the cursor passed."""
+        for claim in self.claims.values():
+            cursor = self.cursors.get(claim.subscription)
+            if cursor is None or cursor.route is None or not claim.first <= row.position <= claim.last:
+                continue
+            if claim.first == claim.last or row.fits(cursor.selection):
+                return claim
+        return None
+
     def rows(self, log: Log) -> list[EventRow] | list[ContextRow]:
         """The rows of a log, by ascending position."""
         return self.events if log == "events" else self.contexts
@@ -126,5 +140,6 @@ def _fits(position: int, columns: Mapping[str, Any], selection: Selection) -> bo
         position > selection.after
         and (selection.last is None or position <= selection.last)
         and (selection.positions is None or position in selection.positions)
+        and (selection.lane is None or columns["lane"] % selection.lane.of == selection.lane.number)
         and all(columns[name] == value for name, value in selection.where.items())
     )

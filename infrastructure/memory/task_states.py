@@ -42,7 +42,7 @@ class MemoryTaskStates(TaskStates):
         position = None if context is None else context.position
         if context is not None and context.status == "completed":
             return TaskState(status="succeeded", context_position=position)
-        claim = next((claim for claim in self._tables.claims.values() if claim.covers(row)), None)
+        claim = self._tables.claim_over(row)
         if claim is not None:
             if claim.is_leased(self._tables.clock()):
                 return TaskState(status="running", attempt=claim.attempt, progress=claim.progress)

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, delete, exists, func, insert, null, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, delete, exists, func, insert, null, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from application.ports.claims import Backlog, Claim, Claims, Completion
-from application.subscription import Subscription
+from application.subscription import Lane, Subscription, lease_of
 from domain.errors import CompletionRefused
-from infrastructure.sql.context_log import append_contexts, context_members
+from infrastructure.sql.completions import complete_on_postgres, complete_on_sqlite, held
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import ClaimRow, HeadRow, SubscriptionRow
+from infrastructure.sql.registration import make_rows
 from infrastructure.sql.selections import TABLES, within
 
 _CLAIMS = ClaimRow.__table__
@@ -27,54 +27,43 @@ class SqlClaims(Claims):
 
     def register(self, subscriptions: Iterable[Subscription]) -> None:
         known = set(self.subscriptions())
-        new = [
-            {"name": subscription.name, "log": subscription.log, "cursor": subscription.selection.after}
-            for subscription in subscriptions
-            if subscription.name not in known
-        ]
+        new = [subscription for subscription in subscriptions if subscription.name not in known]
         if new:
-            dialect = postgresql if self._database.is_postgres else sqlite
             with self._database.writing() as connection:
-                connection.execute(dialect.insert(SubscriptionRow).on_conflict_do_nothing(), new)
+                make_rows(connection, new)
 
     def subscriptions(self) -> list[str]:
         with self._database.reading() as connection:
             return list(connection.scalars(select(SubscriptionRow.name).order_by(SubscriptionRow.name)))
 
     def take(self, subscription: Subscription, *, owner: str, due_first: bool = True) -> Claim | None:
-        if not self._has_work(subscription):
+        # First without a lock, so that idle workers disturb no writer.
+        if not self.claimable(subscription):
             return None
         ways = (_take_due, _take_next) if due_first else (_take_next, _take_due)
         with self._database.writing() as connection:
+            if not _may_take(connection, subscription):
+                return None
             for way in ways:
                 claim = way(connection, subscription, owner)
                 if claim is not None:
                     return claim
         return None
 
-    def _has_work(self, subscription: Subscription) -> bool:
-        """Look without a lock, so that idle workers disturb no writer."""
-        due = exists().where(ClaimRow.subscription == subscription.name, ClaimRow.available_at <= DatabaseNow())
-        head = select(HeadRow.position).where(HeadRow.log == subscription.log).scalar_subquery()
-        looked = select(due, SubscriptionRow.cursor, head).where(SubscriptionRow.name == subscription.name)
+    def claimable(self, subscription: Subscription) -> bool:
         with self._database.reading() as connection:
-            row = connection.execute(looked).one_or_none()
-        if row is None:
-            return False
-        is_due, cursor, end = row
-        last = subscription.selection.last
-        return bool(is_due) or cursor < (end if last is None else min(last, end))
+            return _is_claimable(connection, subscription)
 
     def heartbeat(self, claim: Claim, *, lease: float, progress: Mapping[str, Any] | None = None) -> bool:
         values: dict[str, Any] = {"available_at": DatabaseNow(lease)}
         if progress is not None:
             values["progress"] = to_json(dict(progress)).decode()
         with self._database.writing() as connection:
-            return connection.execute(_held(update(ClaimRow), claim).values(values)).rowcount == 1
+            return connection.execute(held(update(ClaimRow), claim).values(values)).rowcount == 1
 
     def abandon(self, claim: Claim) -> None:
         with self._database.writing() as connection:
-            connection.execute(_held(update(ClaimRow), claim).values(available_at=DatabaseNow()))
+            connection.execute(held(update(ClaimRow), claim).values(available_at=DatabaseNow()))
 
     def rewind(self, subscription: Subscription) -> None:
         row = SubscriptionRow.name == subscription.name
@@ -91,21 +80,23 @@ class SqlClaims(Claims):
         try:
             if self._database.is_postgres:
                 with self._database.calling() as connection:
-                    return _complete_postgres(connection, claim, completion)
+                    return complete_on_postgres(connection, claim, completion)
             with self._database.writing() as connection:
-                return _complete_sqlite(connection, claim, completion)
+                return complete_on_sqlite(connection, claim, completion)
         except (IntegrityError, DataError) as error:
             raise CompletionRefused(f"The database refused the contexts: {error.orig}") from error
+
+    def release(self, owner_prefix: str) -> int:
+        mine = ClaimRow.owner.startswith(owner_prefix, autoescape=True)
+        values = {"owner": null(), "available_at": DatabaseNow(), "fence": ClaimRow.fence + 1}
+        with self._database.writing() as connection:
+            return connection.execute(update(ClaimRow).where(mine).values(values)).rowcount
 
     def backlog(self, names: Sequence[str]) -> Mapping[str, Backlog]:
         due = func.count().filter(ClaimRow.available_at <= DatabaseNow())
         with self._database.reading() as connection:
             heads = {row.log: row.position for row in connection.execute(select(HeadRow.log, HeadRow.position))}
-            cursors = connection.execute(
-                select(SubscriptionRow.name, SubscriptionRow.log, SubscriptionRow.cursor).where(
-                    SubscriptionRow.name.in_(names)
-                )
-            ).all()
+            rows = connection.execute(select(SubscriptionRow.__table__).where(SubscriptionRow.name.in_(names))).all()
             counted = {
                 row[0]: row
                 for row in connection.execute(
@@ -117,34 +108,71 @@ class SqlClaims(Claims):
                 )
             }  # fmt: skip
         result = {}
-        for name, log, cursor in cursors:
+        for row in rows:
+            name, cursor, head = row.name, row.cursor, heads[row.log]
             _, claims, due_count, newest, fences, oldest, claimed = counted.get(name, (name, 0, 0, 0, 0, None, 0))
-            head = heads[log]
             result[name] = Backlog(
+                route=row.route,
+                lane=Lane(row.lane, row.lanes),
+                paused=row.paused,
+                held=row.held,
                 cursor=cursor,
                 head=head,
                 claims=claims,
                 due=due_count or 0,
                 claimed=int(claimed),
-                has_due=bool(due_count) or head > cursor,
+                has_due=not row.paused and row.held is None and (bool(due_count) or head > cursor),
                 mark=(newest or 0, cursor + int(fences or 0)),
                 oldest_due=oldest if due_count else None,
             )
         return result
 
 
-def _held(statement: Any, claim: Claim) -> Any:
-    return statement.where(ClaimRow.id == claim.id, ClaimRow.fence == claim.fence)
+def _is_claimable(connection: Connection, subscription: Subscription) -> bool:
+    """Whether there is something to take now, for all that can be seen without a lock."""
+    mine = ClaimRow.subscription == subscription.name
+    due = ClaimRow.available_at <= DatabaseNow()
+    lowest = select(due).where(mine).order_by(ClaimRow.first_position).limit(1).scalar_subquery()
+    head = select(HeadRow.position).where(HeadRow.log == subscription.log).scalar_subquery()
+    columns = [
+        SubscriptionRow.cursor,
+        head.label("head"),
+        # In order the lowest claim comes before all else, due or not.
+        (lowest if subscription.in_order else exists().where(mine, due)).label("due"),
+    ]
+    if subscription.max_claims is not None:
+        leased = select(func.count()).where(mine, ~due, ClaimRow.owner.is_not(None)).scalar_subquery()
+        columns.append((leased < subscription.max_claims).label("has_room"))
+    free = and_(~SubscriptionRow.paused, SubscriptionRow.held.is_(None))
+    row = connection.execute(select(*columns).where(SubscriptionRow.name == subscription.name, free)).one_or_none()
+    if row is None or not getattr(row, "has_room", True):
+        return False
+    if subscription.in_order and row.due is not None:
+        return bool(row.due)
+    last = subscription.selection.last
+    return bool(row.due) or row.cursor < (row.head if last is None else min(last, row.head))
+
+
+def _may_take(connection: Connection, subscription: Subscription) -> bool:
+    """Whether the bounds of a subscription allow one more claim: looked at again under its lock, where it has any."""
+    if not subscription.in_order and subscription.max_claims is None:
+        return True
+    row = SubscriptionRow.name == subscription.name
+    connection.execute(select(SubscriptionRow.name).where(row).with_for_update())
+    return _is_claimable(connection, subscription)
 
 
 def _take_due(connection: Connection, subscription: Subscription, owner: str) -> Claim | None:
-    due = connection.execute(
-        select(ClaimRow.id, ClaimRow.first_position, ClaimRow.last_position, ClaimRow.owner, ClaimRow.attempt)
-        .where(ClaimRow.subscription == subscription.name, ClaimRow.available_at <= DatabaseNow())
-        .order_by(ClaimRow.available_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).one_or_none()
+    mine = ClaimRow.subscription == subscription.name
+    looked = select(ClaimRow.id, ClaimRow.first_position, ClaimRow.last_position, ClaimRow.owner, ClaimRow.attempt)
+    looked = looked.where(mine, ClaimRow.available_at <= DatabaseNow())
+    if subscription.in_order:
+        # That one and no other, even where its row is locked and changes meanwhile.
+        lowest = select(func.min(ClaimRow.first_position)).where(mine).scalar_subquery()
+        looked = looked.where(ClaimRow.first_position == lowest).with_for_update()
+    else:
+        looked = looked.order_by(ClaimRow.available_at).limit(1).with_for_update(skip_locked=True)
+    due = connection.execute(looked).one_or_none()
     if due is None:
         return None
     died = due.owner is not None
@@ -157,7 +185,7 @@ def _take_due(connection: Connection, subscription: Subscription, owner: str) ->
             fence=ClaimRow.fence + 1,
             deaths=ClaimRow.deaths + int(died),
             owner=owner,
-            available_at=DatabaseNow(subscription.lease),
+            **_lease(subscription),
             progress=null(),
         )
         .returning(_CLAIMS)
@@ -171,7 +199,7 @@ def _split(connection: Connection, subscription: Subscription, due: Any, owner: 
     positions = connection.scalars(_range(subscription, due.first_position - 1, due.last_position)).all()
     if not positions:
         return None
-    now, leased = connection.execute(select(DatabaseNow(), DatabaseNow(subscription.lease))).one()
+    now, leased = connection.execute(select(DatabaseNow(), DatabaseNow(lease_of(subscription)))).one()
     rows = connection.execute(
         insert(ClaimRow).returning(_CLAIMS, sort_by_parameter_order=True),
         [
@@ -191,12 +219,19 @@ def _split(connection: Connection, subscription: Subscription, due: Any, owner: 
     return _claim(rows[0], more=len(rows) > 1)
 
 
+def _lease(subscription: Subscription) -> dict[str, Any]:
+    """When a claim that is taken now is lost, and when its run is to be ended."""
+    limit = subscription.limit
+    lease = {"available_at": DatabaseNow(lease_of(subscription))}
+    return lease if limit is None else lease | {"deadline": DatabaseNow(limit)}
+
+
 def _take_next(connection: Connection, subscription: Subscription, owner: str) -> Claim | None:
     # The row's lock first: what is read after it sees every commit of the last holder, so the cursor never
     # moves back.
     row = SubscriptionRow.name == subscription.name
     cursor = connection.scalar(select(SubscriptionRow.cursor).where(row).with_for_update())
-    if cursor is None:
+    if cursor is None or (subscription.in_order and _has_claims(connection, subscription)):
         return None
     table = TABLES[subscription.log]
     found = _range(subscription, cursor, None).subquery()
@@ -219,11 +254,15 @@ def _take_next(connection: Connection, subscription: Subscription, owner: str) -
             last_position=last,
             fence=1,
             owner=owner,
-            available_at=DatabaseNow(subscription.lease),
+            **_lease(subscription),
         )
         .returning(_CLAIMS)
     ).one()
     return _claim(taken, more=end > moved)
+
+
+def _has_claims(connection: Connection, subscription: Subscription) -> bool:
+    return bool(connection.scalar(select(exists().where(ClaimRow.subscription == subscription.name))))
 
 
 def _range(subscription: Subscription, after: int, last: int | None) -> Any:
@@ -244,42 +283,3 @@ def _claim(row: Any, *, more: bool) -> Claim:
         fence=row.fence,
         more=more,
     )
-
-
-def _complete_sqlite(connection: Connection, claim: Claim, completion: Completion) -> bool:
-    gone = connection.execute(_held(delete(ClaimRow), claim).returning(ClaimRow.deaths)).one_or_none()
-    if gone is None:
-        return False
-    for requeue in completion.requeues:
-        connection.execute(
-            insert(ClaimRow).values(
-                subscription=claim.subscription,
-                first_position=requeue.first,
-                last_position=requeue.last,
-                attempt=requeue.attempt,
-                deaths=gone.deaths,
-                available_at=DatabaseNow(requeue.delay),
-            )
-        )
-    append_contexts(connection, completion.contexts)
-    return True
-
-
-_COMPLETE = text("SELECT complete_claim(:id, :fence, CAST(:contexts AS json), CAST(:requeues AS json))")
-
-
-def _complete_postgres(connection: Connection, claim: Claim, completion: Completion) -> bool:
-    contexts = [
-        {"ordinal": ordinal, **context_members(context)} for ordinal, context in enumerate(completion.contexts, 1)
-    ]
-    requeues = [
-        {"first": requeue.first, "last": requeue.last, "attempt": requeue.attempt, "delay": requeue.delay}
-        for requeue in completion.requeues
-    ]
-    parameters = {
-        "id": claim.id,
-        "fence": claim.fence,
-        "contexts": to_json(contexts).decode(),
-        "requeues": to_json(requeues).decode(),
-    }
-    return bool(connection.scalar(_COMPLETE, parameters))

@@ -118,6 +118,7 @@ class ContextRow(AppendOnly, Model):
     fingerprint: Mapped[str] = mapped_column(Text)
     recorded_at: Mapped[datetime] = mapped_column(UtcTime)
     emits: Mapped[bool]
+    failure: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         # At most one completed context for each (event, pipeline, generation).
@@ -130,6 +131,10 @@ class ContextRow(AppendOnly, Model):
             "task_contexts_not_completed", "event_position",
             postgresql_where=expression.text("status <> 'completed'"),
             sqlite_where=expression.text("status <> 'completed'"),
+        ),
+        Index(
+            "task_contexts_dead", "failure", "position",
+            postgresql_where=expression.text("status = 'dead'"), sqlite_where=expression.text("status = 'dead'"),
         ),
         Index(
             "task_contexts_emits", "position",
@@ -148,13 +153,22 @@ class HeadRow(Model):
 
 
 class SubscriptionRow(Model):
-    """The cursor of each subscription."""
+    """The cursor of each subscription, and what operators decided about it.
+
+    `route` is the pipeline whose events it has, `lane` which of the pipeline's `lanes`.
+    Nothing is claimed while it is `paused`, nor while it is `held` by the dead letter at that position.
+    """
 
     __tablename__ = "subscriptions"
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     log: Mapped[str] = mapped_column(Text)
     cursor: Mapped[int] = mapped_column(Position)
+    route: Mapped[str | None] = mapped_column(Text)
+    lanes: Mapped[int] = mapped_column(SmallInteger, default=1)
+    lane: Mapped[int] = mapped_column(SmallInteger, default=0)
+    paused: Mapped[bool] = mapped_column(default=False)
+    held: Mapped[int | None] = mapped_column(Position)
 
 
 class ClaimRow(Model):

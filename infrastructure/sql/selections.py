@@ -26,6 +26,8 @@ def selected(table: Table, selection: Selection) -> list[ColumnElement[bool]]:
         conditions.append(columns.position > selection.after)
     if selection.last is not None:
         conditions.append(columns.position <= selection.last)
+    if selection.lane is not None:
+        conditions.append(columns.lane % selection.lane.of == selection.lane.number)
     return conditions
 
 

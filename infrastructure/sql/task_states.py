@@ -99,11 +99,8 @@ def _candidates(connection: Connection, status: TaskStatus | None) -> Iterable[t
     elif status == "queued":
         yield event, _claimed(event, and_(~leased, ClaimRow.attempt == 0))
         # One select a subscription, with its cursor as a plain number: each is a range of the index on routes.
-        for name, cursor in connection.execute(
-            select(SubscriptionRow.name, SubscriptionRow.cursor).where(SubscriptionRow.log == "events")
-        ):
-            waits = and_(event.route == name, event.position > cursor, ~event.direct)
-            yield event, select(event.position).where(waits)
+        for row in connection.execute(select(SubscriptionRow.__table__).where(SubscriptionRow.route.is_not(None))):
+            yield event, select(event.position).where(*_followed(event, row), event.position > row.cursor)
     elif status == "unrouted":
         yield event, select(event.position).where(event.route.is_(None))
 
@@ -112,9 +109,8 @@ def _claimed(event: Any, condition: ColumnElement[bool]) -> Select[Any]:
     """The positions of uncompleted events that claims of a kind cover."""
     return (
         select(event.position)
-        .select_from(ClaimRow)
-        .join(event, _covers(event))
-        .where(condition, ~_completed(event.position))
+        .select_from(ClaimRow, SubscriptionRow, event)
+        .where(_covers(event), condition, ~_completed(event.position))
     )
 
 
@@ -144,12 +140,18 @@ def _with_context(event: Any, status: str) -> Select[Any]:
 
 
 def _covers(event: Any) -> ColumnElement[bool]:
-    """A claim covers the events of its route in its range; those that have their own claim, only by itself."""
+    """A pipeline's claim covers an event by itself, or the events in its range that the pipeline follows."""
     return and_(
-        event.route == ClaimRow.subscription,
+        ClaimRow.subscription == SubscriptionRow.name,
+        SubscriptionRow.route.is_not(None),
         event.position.between(ClaimRow.first_position, ClaimRow.last_position),
-        or_(~event.direct, ClaimRow.first_position == ClaimRow.last_position),
+        or_(ClaimRow.first_position == ClaimRow.last_position, and_(*_followed(event, SubscriptionRow))),
     )
+
+
+def _followed(event: Any, subscription: Any) -> list[ColumnElement[bool]]:
+    """What makes an event one that a pipeline's cursor meets."""
+    return [event.route == subscription.route, ~event.direct, event.lane % subscription.lanes == subscription.lane]
 
 
 def _completed(position: Any) -> ColumnElement[bool]:
@@ -176,7 +178,9 @@ def _last_contexts(connection: Connection, positions: list[int]) -> dict[int, tu
 def _claims_over(connection: Connection, positions: list[int]) -> dict[int, Any]:
     columns = (ClaimRow.attempt, ClaimRow.owner, ClaimRow.available_at, ClaimRow.progress)
     statement = (
-        select(EventRow.position, *columns).join(ClaimRow, _covers(EventRow)).where(EventRow.position.in_(positions))
+        select(EventRow.position, *columns)
+        .select_from(EventRow, ClaimRow, SubscriptionRow)
+        .where(_covers(EventRow), EventRow.position.in_(positions))
     )
     return {row.position: row for row in connection.execute(statement)}
 

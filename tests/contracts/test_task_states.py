@@ -150,7 +150,7 @@ def test_contexts_of_replays_do_not_count(store: Store):
 def test_claims_of_another_subscription_do_not_count(store: Store):
     event = append(store)
     complete(store, NewContextFactory(status="dead"))
-    replay = replace(ORDERS, name="replay-1", selection=Selection(positions=(1,)))
+    replay = replace(ORDERS, name="replay-1", route=None, selection=Selection(positions=(1,)))
     store.claims.register([replay])
     assert store.claims.take(replay, owner="w") is not None
     assert state(store, event).status == "failed"

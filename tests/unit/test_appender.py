@@ -30,7 +30,7 @@ def notes() -> Notes:
 
 @pytest.fixture
 def appender(log: Gate, bell: Bell, notes: Notes) -> Iterator[Appender]:
-    appender = Appender(log, bell, notes)
+    appender = Appender(log, bell, notes, lambda event: event.route)
     yield appender
     log.open.set()
     appender.stop()

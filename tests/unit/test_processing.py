@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from application.engine import Batch, Outcome
 from application.ports.claims import Claim, Completion
-from application.subscription import Selection, of_pipeline
+from application.subscription import Lane, Selection, Subscription, of_pipeline
 from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from domain.context import TaskContext
@@ -75,6 +75,10 @@ def ask_wrongly(context: TaskContext) -> TaskContext:
     return context.declare(EmitEvent(type="order.placed", data={"number": "many"}))
 
 
+ORDERS = of_pipeline("orders")
+LANE = of_pipeline("orders", lane=Lane(0, 1), hold=True)
+
+
 def orders(*nodes, **options) -> Pipeline:
     return Pipeline("orders", {"order.placed": Order}, nodes, **options)
 
@@ -85,10 +89,16 @@ def run(
     attempt: int = 0,
     deaths: int = 0,
     stop_after: int | None = None,
+    subscription: Subscription = ORDERS,
     **options,
 ) -> tuple[Sequence[Outcome], Batch]:
     claim = Claim(id=1, subscription="orders", first=1, last=9, attempt=attempt, deaths=deaths, fence=1)
-    batch = Batch(claim=claim, rows=events or [RecordedEventFactory()], stopping=lambda: batch.done == stop_after)
+    batch = Batch(
+        claim=claim,
+        subscription=subscription,
+        rows=events or [RecordedEventFactory()],
+        stopping=lambda: batch.done == stop_after,
+    )
     return Processor(PipelineRegistry([pipeline]), **options).process(batch), batch
 
 
@@ -236,7 +246,7 @@ def test_an_event_runs_through_the_pipeline_it_was_routed_to_while_that_accepts_
     new = Pipeline("new", {"order.placed": Order}, (double,))
     claim = Claim(id=1, subscription="old", first=1, last=1, attempt=0, deaths=0, fence=1)
     moved = RecordedEventFactory(type="order.placed", route="old")
-    batch = Batch(claim=claim, rows=[moved], stopping=lambda: False)
+    batch = Batch(claim=claim, subscription=ORDERS, rows=[moved], stopping=lambda: False)
 
     [outcome] = Processor(PipelineRegistry([old, new])).process(batch)
 
@@ -270,17 +280,88 @@ def test_follow_ups_that_no_longer_fit_their_schema_do_not_hold_up_their_neighbo
 
     store = MemoryStore()
     store.events.append([NewEventFactory(data=f'{{"number": {number}}}') for number in (1, -1, 2)])
-    live = of_pipeline("orders")
+    live = ORDERS
     store.claims.register([live])
     claim = store.claims.take(live, owner="w")
-    batch = Batch(claim=claim, rows=store.events.read(Selection(), limit=9), stopping=lambda: False)
+    batch = Batch(
+        claim=claim,
+        subscription=ORDERS,
+        rows=store.events.read(Selection(), limit=9),
+        stopping=lambda: False,
+    )
     contexts = [outcome.context for outcome in Processor(registry(Order)).process(batch)]
     assert store.claims.complete(claim, Completion(contexts=contexts))
 
-    batch = Batch(claim=claim, rows=store.contexts.read(Selection(), limit=9), stopping=lambda: False)
+    batch = Batch(
+        claim=claim,
+        subscription=ORDERS,
+        rows=store.contexts.read(Selection(), limit=9),
+        stopping=lambda: False,
+    )
     append_follow_ups(batch, registry=registry(Strict), events=store.events, dispatcher=MemoryDispatcher())
 
     appended = store.events.read(Selection(after=3), limit=9)
     assert [(event.route, event.data) for event in appended] == [
         ("more", '{"number":1}'), ("more", '{"number":-1}'), ("more", '{"number":2}')
     ]  # fmt: skip
+
+
+@node
+def fail_at_two(context: TaskContext) -> int:
+    if context.data.number == 2:
+        raise TransientError("not yet")
+    return context.data.number
+
+
+@node
+def die_at_two(context: TaskContext) -> float:
+    return 1 / (context.data.number - 2)
+
+
+def numbers(*given: int) -> list[RecordedEvent]:
+    return [
+        RecordedEventFactory(position=position, data=f'{{"number": {number}}}')
+        for position, number in enumerate(given, 1)
+    ]
+
+
+def test_in_order_what_follows_a_failed_event_goes_back_behind_it() -> None:
+    outcomes, _ = run(orders(fail_at_two), *numbers(1, 2, 3), subscription=LANE)
+
+    assert [outcome.back for outcome in outcomes] == [None, "retry", "behind"]
+    assert [outcome.context is not None for outcome in outcomes] == [True, True, False]
+
+
+def test_out_of_order_what_follows_a_failed_event_goes_on() -> None:
+    outcomes, _ = run(orders(fail_at_two), *numbers(1, 2, 3))
+
+    assert [outcome.back for outcome in outcomes] == [None, "retry", None]
+
+
+def test_a_dead_letter_holds_its_lane() -> None:
+    outcomes, _ = run(orders(die_at_two), *numbers(1, 2, 3), subscription=LANE)
+
+    assert [outcome.back for outcome in outcomes] == [None, None, "behind"]
+    assert [outcome.holds for outcome in outcomes] == [False, True, False]
+
+
+def test_a_dead_letter_is_passed_where_the_pipeline_says_so() -> None:
+    passing = of_pipeline("orders", lane=Lane(0, 1), hold=False)
+    outcomes, _ = run(orders(die_at_two), *numbers(1, 2, 3), subscription=passing)
+
+    assert [outcome.back for outcome in outcomes] == [None, None, None]
+    assert not any(outcome.holds for outcome in outcomes)
+
+
+def test_failures_of_one_cause_share_their_kind_whatever_they_say() -> None:
+    kinds = {
+        outcome.context.failure
+        for number in (1, 2)
+        for outcome in run(orders(FunctionNode("complain", complain)), *numbers(number))[0]
+    }
+
+    assert kinds == {"ValueError in complain (unit/test_processing.py: complain)"}
+
+
+def complain(context: TaskContext) -> int:
+    raise ValueError(f"number {context.data.number} is not liked")

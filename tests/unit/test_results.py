@@ -65,7 +65,7 @@ def work(store: MemoryStore, indexer: Indexer) -> Sequence[Outcome]:
     indexer.begin()
     claim = store.claims.take(SUBSCRIPTION, owner="test")
     rows = store.contexts.read(SUBSCRIPTION.selection, limit=10)
-    outcomes = indexer.index_contexts(Batch(claim=claim, rows=rows, stopping=lambda: False))
+    outcomes = indexer.index_contexts(Batch(claim=claim, subscription=SUBSCRIPTION, rows=rows, stopping=lambda: False))
     store.claims.complete(claim, Completion())
     return outcomes
 
@@ -98,7 +98,7 @@ def test_an_index_that_is_away_loses_nothing(store: MemoryStore) -> None:
     indexer.begin()
     claim = store.claims.take(SUBSCRIPTION, owner="test")
     rows = store.contexts.read(SUBSCRIPTION.selection, limit=10)
-    batch = Batch(claim=claim, rows=rows, stopping=lambda: False)
+    batch = Batch(claim=claim, subscription=SUBSCRIPTION, rows=rows, stopping=lambda: False)
 
     with pytest.raises(Unavailable):
         indexer.index_contexts(batch)
