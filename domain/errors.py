@@ -59,6 +59,16 @@ class WrongExpectedVersion(PlayheadError):
         self.current = current
 
 
+class CountDiffers(PlayheadError):
+    """A decision about many was made on another number of them than there is."""
+
+    code = "count-differs"
+
+    def __init__(self, detail: str, *, count: int) -> None:
+        super().__init__(detail)
+        self.count = count
+
+
 class AtomicRefused(PlayheadError):
     """Another member of the same all-or-nothing batch was refused, so this one was not taken either."""
 

@@ -167,6 +167,8 @@ class Container(containers.DeclarativeContainer):
     claims = store.provided.claims
     states = store.provided.states
     replays = store.provided.replays
+    dead_letters = store.provided.dead_letters
+    controls = store.provided.controls
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)

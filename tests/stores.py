@@ -11,6 +11,8 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
+from application.ports.controls import Controls
+from application.ports.dead_letters import DeadLetters
 from application.ports.event_log import EventLog
 from application.ports.replays import Replays
 from application.ports.task_states import TaskStates
@@ -28,6 +30,8 @@ class Store:
     claims: Claims
     states: TaskStates
     replays: Replays
+    dead_letters: DeadLetters
+    controls: Controls
     later: Callable[[float], None]
 
 
@@ -54,6 +58,8 @@ def of_memory() -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        dead_letters=store.dead_letters,
+        controls=store.controls,
         later=clock.later,
     )
 
@@ -65,6 +71,8 @@ def of_sql(store: SqlStore) -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        dead_letters=store.dead_letters,
+        controls=store.controls,
         later=time.sleep,
     )
 

@@ -8,7 +8,7 @@ from application.ports.claims import Backlog, Claim, Claims, Completion
 from application.ports.context_log import NewContext, RecordedContext
 from application.subscription import Subscription, lease_of
 from domain.errors import CompletionRefused, Misconfigured
-from infrastructure.memory.tables import ClaimRow, ContextRow, Cursor, MemoryTables
+from infrastructure.memory.tables import ClaimRow, Cursor, MemoryTables
 
 
 class MemoryClaims(Claims):
@@ -144,10 +144,7 @@ class MemoryClaims(Claims):
                 tables.make_claim(
                     claim.subscription, back.first, back.last, attempt=back.attempt, deaths=deaths, available_at=due
                 )
-            for position, context in enumerate(completion.contexts, len(tables.contexts) + 1):
-                members = {name: getattr(context, name) for name in NewContext.__slots__}
-                recorded = RecordedContext(position=position, recorded_at=now, **members)
-                tables.contexts.append(ContextRow(context=recorded))
+            tables.append_contexts(completion.contexts)
             return True
 
     def _refuse_doubles(self, claim: Claim, completion: Completion) -> None:

@@ -5,6 +5,8 @@ from datetime import datetime
 
 from infrastructure.memory.claims import MemoryClaims
 from infrastructure.memory.context_log import MemoryContextLog
+from infrastructure.memory.controls import MemoryControls
+from infrastructure.memory.dead_letters import MemoryDeadLetters
 from infrastructure.memory.event_log import MemoryEventLog
 from infrastructure.memory.replays import MemoryReplays
 from infrastructure.memory.tables import MemoryTables, system_clock
@@ -21,3 +23,5 @@ class MemoryStore:
         self.claims = MemoryClaims(tables)
         self.states = MemoryTaskStates(tables)
         self.replays = MemoryReplays(tables)
+        self.dead_letters = MemoryDeadLetters(tables)
+        self.controls = MemoryControls(tables)

@@ -1,12 +1,12 @@
 """MemoryTables: the rows that the memory adapters share, behind one lock and one clock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import RLock
 from typing import Any
 
-from application.ports.context_log import RecordedContext
+from application.ports.context_log import NewContext, RecordedContext
 from application.ports.replays import Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
@@ -92,6 +92,10 @@ class Cursor:
         """The events of its pipeline that claims on ranges have."""
         return Selection(where={"route": self.route, "direct": False}, lane=self.lane)
 
+    def has_lane_of(self, event: RecordedEvent) -> bool:
+        """Whether an event is in its lane."""
+        return self.lane is None or event.lane % self.lane.of == self.lane.number
+
 
 @dataclass(slots=True, kw_only=True)
 class MemoryTables:
@@ -114,6 +118,24 @@ class MemoryTables:
         row = ClaimRow(id=self.claims_made, subscription=subscription, first=first, last=last, **columns)
         self.claims[row.id] = row
         return row
+
+    def deciding_context(self, event_position: int) -> RecordedContext | None:
+        """The live context of an event that is completed, else the last one."""
+        live = [
+            row.context
+            for row in self.contexts
+            if (row.context.event_position, row.context.generation) == (event_position, 0)
+        ]
+        completed = [found for found in live if found.status == "completed"]
+        return next(reversed(completed or live), None)
+
+    def append_contexts(self, contexts: Iterable[NewContext]) -> None:
+        """Add contexts at the next positions."""
+        for position, context in enumerate(contexts, len(self.contexts) + 1):
+            members = {name: getattr(context, name) for name in NewContext.__slots__}
+            self.contexts.append(
+                ContextRow(context=RecordedContext(position=position, recorded_at=self.clock(), **members))
+            )
 
     def claim_over(self, row: EventRow) -> ClaimRow | None:
         """The claim of a pipeline that stands for an event: on it alone, or on a range of what the cursor passed."""

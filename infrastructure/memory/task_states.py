@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from application.ports.context_log import RecordedContext
 from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates
 from domain.events import RecordedEvent
 from infrastructure.memory.tables import EventRow, MemoryTables
@@ -38,7 +37,7 @@ class MemoryTaskStates(TaskStates):
         )
 
     def _state(self, row: EventRow) -> TaskState:
-        context = self._deciding_context(row)
+        context = self._tables.deciding_context(row.position)
         position = None if context is None else context.position
         if context is not None and context.status == "completed":
             return TaskState(status="succeeded", context_position=position)
@@ -57,10 +56,3 @@ class MemoryTaskStates(TaskStates):
         if context is not None and context.status == "discarded":
             return TaskState(status="discarded", context_position=position)
         return TaskState(status="queued" if row.event.route is not None else "unrouted")
-
-    def _deciding_context(self, row: EventRow) -> RecordedContext | None:
-        """The live context that is completed, else the last one."""
-        contexts = [stored.context for stored in self._tables.contexts]
-        live = [found for found in contexts if (found.event_position, found.generation) == (row.position, 0)]
-        completed = [found for found in live if found.status == "completed"]
-        return next(reversed(completed or live), None)

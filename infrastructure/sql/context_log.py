@@ -27,7 +27,7 @@ class SqlContextLog(ContextLog):
     def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
         statement = within(select(_CONTEXTS), _CONTEXTS, selection, after=selection.after, limit=limit)
         with self._database.reading() as connection:
-            return [_context(row) for row in connection.execute(statement).mappings()]
+            return [context_of(row) for row in connection.execute(statement).mappings()]
 
     def of_event(self, event_position: int) -> list[RecordedContext]:
         # Two selects, because each of them has an index of its own.
@@ -37,7 +37,7 @@ class SqlContextLog(ContextLog):
             of_event.where(_CONTEXTS.c.status != "completed"),
         )
         with self._database.reading() as connection:
-            rows = [_context(row) for row in connection.execute(both).mappings()]
+            rows = [context_of(row) for row in connection.execute(both).mappings()]
         return sorted(rows, key=lambda row: row.position)
 
     def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
@@ -96,5 +96,6 @@ def context_members(context: NewContext) -> dict[str, Any]:
     return {name: getattr(context, name) for name in NewContext.__slots__}
 
 
-def _context(row: Mapping[Any, Any]) -> RecordedContext:
+def context_of(row: Mapping[Any, Any]) -> RecordedContext:
+    """A whole row as the context it is."""
     return RecordedContext(**row)

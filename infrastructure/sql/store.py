@@ -3,6 +3,8 @@
 from infrastructure.sql import schema
 from infrastructure.sql.claims import SqlClaims
 from infrastructure.sql.context_log import SqlContextLog
+from infrastructure.sql.controls import SqlControls
+from infrastructure.sql.dead_letters import SqlDeadLetters
 from infrastructure.sql.engine import Database
 from infrastructure.sql.event_log import SqlEventLog
 from infrastructure.sql.replays import SqlReplays
@@ -20,6 +22,8 @@ class SqlStore:
         self.claims = SqlClaims(self.database)
         self.states = SqlTaskStates(self.database)
         self.replays = SqlReplays(self.database)
+        self.dead_letters = SqlDeadLetters(self.database)
+        self.controls = SqlControls(self.database)
 
     def upgrade(self) -> tuple[str | None, str | None]:
         """Run the migrations that are missing; the revision before and after."""

@@ -89,9 +89,9 @@ def _candidates(connection: Connection, status: TaskStatus | None) -> Iterable[t
     event = aliased(EventRow)
     leased = func.coalesce(and_(ClaimRow.owner.is_not(None), ClaimRow.available_at > DatabaseNow()), False)
     if status == "succeeded":
-        yield event, _with_context(event, "completed")
+        yield event, ended_with(event, "completed")
     elif status in {"failed", "discarded"}:
-        yield event, _with_context(event, "dead" if status == "failed" else "discarded")
+        yield event, ended_with(event, "dead" if status == "failed" else "discarded")
     elif status == "running":
         yield event, _claimed(event, leased)
     elif status == "retrying":
@@ -100,7 +100,7 @@ def _candidates(connection: Connection, status: TaskStatus | None) -> Iterable[t
         yield event, _claimed(event, and_(~leased, ClaimRow.attempt == 0))
         # One select a subscription, with its cursor as a plain number: each is a range of the index on routes.
         for row in connection.execute(select(SubscriptionRow.__table__).where(SubscriptionRow.route.is_not(None))):
-            yield event, select(event.position).where(*_followed(event, row), event.position > row.cursor)
+            yield event, select(event.position).where(*followed(event, row), event.position > row.cursor)
     elif status == "unrouted":
         yield event, select(event.position).where(event.route.is_(None))
 
@@ -110,12 +110,12 @@ def _claimed(event: Any, condition: ColumnElement[bool]) -> Select[Any]:
     return (
         select(event.position)
         .select_from(ClaimRow, SubscriptionRow, event)
-        .where(_covers(event), condition, ~_completed(event.position))
+        .where(_covers(event), condition, ~completed(event.position))
     )
 
 
-def _with_context(event: Any, status: str) -> Select[Any]:
-    """The positions of events whose deciding context has this status and that no claim covers."""
+def ended_with(event: Any, status: str) -> Select[Any]:
+    """Select the positions of events whose deciding context has this status and that no claim covers."""
     statement = (
         select(event.position)
         .select_from(ContextRow)
@@ -134,7 +134,7 @@ def _with_context(event: Any, status: str) -> Select[Any]:
     return statement.where(
         ContextRow.status != "completed",  # said again for the index, which holds just these
         ~superseded,
-        ~_completed(event.position),
+        ~completed(event.position),
         ~exists().where(_covers(event)),
     )
 
@@ -145,16 +145,16 @@ def _covers(event: Any) -> ColumnElement[bool]:
         ClaimRow.subscription == SubscriptionRow.name,
         SubscriptionRow.route.is_not(None),
         event.position.between(ClaimRow.first_position, ClaimRow.last_position),
-        or_(ClaimRow.first_position == ClaimRow.last_position, and_(*_followed(event, SubscriptionRow))),
+        or_(ClaimRow.first_position == ClaimRow.last_position, and_(*followed(event, SubscriptionRow))),
     )
 
 
-def _followed(event: Any, subscription: Any) -> list[ColumnElement[bool]]:
+def followed(event: Any, subscription: Any) -> list[ColumnElement[bool]]:
     """What makes an event one that a pipeline's cursor meets."""
     return [event.route == subscription.route, ~event.direct, event.lane % subscription.lanes == subscription.lane]
 
 
-def _completed(position: Any) -> ColumnElement[bool]:
+def completed(position: Any) -> ColumnElement[bool]:
     """Whether an event has a completed live context."""
     context = aliased(ContextRow)
     return exists().where(

@@ -31,6 +31,7 @@ _CODE_OF: Mapping[type[errors.PlayheadError], int] = {
     errors.Unavailable: NOT_CONFIGURED,
     errors.InvalidPipeline: NOT_CONFIGURED,
     errors.InvalidReplay: BAD_USAGE,
+    errors.CountDiffers: BAD_USAGE,
     errors.InvalidQuery: BAD_USAGE,
     errors.InvalidRequest: BAD_USAGE,
     errors.MalformedJson: BAD_USAGE,

@@ -1,18 +1,21 @@
 """Bodies: read within limits, and taken apart into the events they hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ValidationError
 
 from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, is_utf8, plain
 from domain.errors import Fault, InvalidEvent, PlayheadError, TooLarge, UnsupportedMedia
 from domain.events import key_faults, refuse
-from domain.strict_json import elements, text_of
+from domain.strict_json import decode, elements, text_of
+from interfaces.http.errors import invalid_request
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 
 MAX_EVENT = 1 << 20
 """Bytes of one event."""
@@ -54,6 +57,24 @@ async def read_body(request: Request, limit: int) -> bytes:
     if size > limit:
         raise TooLarge(f"The body is larger than {limit:,} bytes.")
     return b"".join(chunks)
+
+
+def model_in_body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
+    """A dependency that reads a JSON body as strictly as an event, and validates it.
+
+    It raises `PlayheadError` where the body is too large, not JSON, or not what the model asks for.
+    """
+
+    async def read(request: Request) -> Model:
+        if not is_json(request.headers.get("content-type", "")):
+            raise _unread(request.headers.get("content-type", ""), "application/json")
+        content = decode(text_of(await read_body(request, MAX_EVENT)))
+        try:
+            return model.model_validate(content)
+        except ValidationError as error:
+            raise invalid_request(error.errors()) from error
+
+    return read
 
 
 async def beside_the_loop(size: int, work: Callable[[], Result]) -> Result:

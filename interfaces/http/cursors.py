@@ -2,20 +2,24 @@
 
 import base64
 import hashlib
-from datetime import UTC
+from dataclasses import fields
+from datetime import UTC, datetime
 
 from pydantic_core import from_json, to_json
 
+from application.ports.dead_letters import DeadLetterFilter
 from application.ports.task_states import EventFilter
 from domain.errors import InvalidRequest
 
+Filter = EventFilter | DeadLetterFilter
 
-def cursor_of(position: int, wanted: EventFilter) -> str:
+
+def cursor_of(position: int, wanted: Filter) -> str:
     """The cursor of the page that follows a position."""
     return base64.urlsafe_b64encode(to_json([position, _digest(wanted)])).decode().rstrip("=")
 
 
-def position_of(cursor: str | None, wanted: EventFilter) -> int | None:
+def position_of(cursor: str | None, wanted: Filter) -> int | None:
     """The position that a cursor continues from.
 
     Raises:
@@ -32,7 +36,9 @@ def position_of(cursor: str | None, wanted: EventFilter) -> int | None:
     return position
 
 
-def _digest(wanted: EventFilter) -> str:
-    times = [time and time.astimezone(UTC) for time in (wanted.since, wanted.until)]
-    parts = to_json([wanted.type, wanted.subject, wanted.status, *times])
-    return hashlib.sha256(parts).hexdigest()[:12]
+def _digest(wanted: Filter) -> str:
+    parts = [
+        value.astimezone(UTC) if isinstance(value, datetime) else value
+        for value in (getattr(wanted, field.name) for field in fields(wanted))
+    ]
+    return hashlib.sha256(to_json([type(wanted).__name__, *parts])).hexdigest()[:12]

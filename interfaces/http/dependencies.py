@@ -10,6 +10,8 @@ from application.appender import Appender
 from application.follower import Follower
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
+from application.ports.dead_letters import DeadLetters
+from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import EventLog
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
@@ -30,6 +32,8 @@ class Api:
     contexts: ContextLog
     claims: Claims
     states: TaskStates
+    dead_letters: DeadLetters
+    dispatcher: Dispatcher
     search_index: SearchIndex
     appender: Appender
     follower: Follower
@@ -47,6 +51,8 @@ class Api:
             contexts=container.contexts(),
             claims=container.claims(),
             states=container.states(),
+            dead_letters=container.dead_letters(),
+            dispatcher=container.dispatcher(),
             search_index=container.search_index(),
             appender=container.appender(),
             follower=container.follower(),

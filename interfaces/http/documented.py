@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from interfaces.http.dead_letter_models import ChosenBody, DiscardBody
 from interfaces.http.search_models import SearchBody
 
 
@@ -23,6 +24,7 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "instance": {"type": "string"},
         "current_version": {"type": "integer"},
+        "count": {"type": "integer"},
         "errors": {
             "type": "array",
             "items": {
@@ -127,7 +129,9 @@ _RECORDED_EVENT = {
         "data": {},
     },
 }
-_SEARCH = models_json_schema([(SearchBody, "validation")], ref_template=ref("{model}")["$ref"])[1]["$defs"]
+_READ = models_json_schema(
+    [(model, "validation") for model in (SearchBody, ChosenBody, DiscardBody)], ref_template=ref("{model}")["$ref"]
+)[1]["$defs"]
 COMPONENTS: dict[str, Any] = {
     "Problem": _PROBLEM,
     "NewEvent": _PLAIN_EVENT,
@@ -136,12 +140,12 @@ COMPONENTS: dict[str, Any] = {
     "Task": _TASK,
     "Outcomes": _ITEMS,
     "Event": _RECORDED_EVENT,
-    **_SEARCH,
+    **_READ,
 }
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
     404: "There is nothing of this id.",
-    409: "The subject's last event is not at the expected position.",
+    409: "Something is otherwise than the request says: the subject's last event, the count of dead letters.",
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
     422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
@@ -229,5 +233,16 @@ SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
 POST_SEARCH: dict[str, Any] = {
     "responses": _answers(400, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("SearchBody"))},
+}
+DEAD_LETTERS: dict[str, Any] = {"responses": _answers(400, 503)}
+GROUPS: dict[str, Any] = {"responses": _answers(400, 503)}
+DEAD_LETTER: dict[str, Any] = {"responses": _answers(404, 503)}
+REQUEUE: dict[str, Any] = {
+    "responses": _answers(400, 404, 409, 413, 415, 503),
+    "openapi_extra": {"requestBody": _body(json=ref("ChosenBody"))},
+}
+DISCARD: dict[str, Any] = {
+    "responses": _answers(400, 404, 409, 413, 415, 503),
+    "openapi_extra": {"requestBody": _body(json=ref("DiscardBody"))},
 }
 PROBLEM_PAGE: dict[str, Any] = {"responses": _answers(404)}

@@ -19,6 +19,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
     errors.InvalidQuery: 400,
     errors.NotFound: 404,
     errors.WrongExpectedVersion: 409,
+    errors.CountDiffers: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.InvalidEvent: 422,
@@ -45,6 +46,8 @@ def problem_of(error: PlayheadError, instance: str | None = None) -> dict[str, A
     )
     if isinstance(error, errors.WrongExpectedVersion):
         problem["current_version"] = error.current
+    if isinstance(error, errors.CountDiffers):
+        problem["count"] = error.count
     return problem
 
 

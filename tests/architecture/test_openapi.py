@@ -49,6 +49,8 @@ def test_it_has_every_route():
     assert OPERATIONS.keys() == {
         "POST /events", "GET /events", "POST /events/batch", "GET /events/{event_id}",
         "GET /events/{event_id}/contexts", "GET /tasks/{task_id}", "GET /search", "POST /search",
+        "GET /dead-letters", "GET /dead-letters/groups",
+        "GET /dead-letters/{event_id}", "POST /dead-letters/requeue", "POST /dead-letters/discard",
         "GET /livez", "GET /readyz", "GET /metrics", "GET /problems/{code}",
     }  # fmt: skip
 

@@ -32,7 +32,9 @@ print("went on")
 
 def ended(run: str, *, limit: float = 0.2, after: float = 0.0) -> subprocess.CompletedProcess[str]:
     program = _PROGRAM.format(run=run, limit=limit, after=after)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  # our own program
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )  # our own program
 
 
 def test_an_endless_loop_is_ended_with_the_name_of_its_event() -> None:

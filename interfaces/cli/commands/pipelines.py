@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from interfaces.cli import output
-from interfaces.cli.stores import container_of
+from interfaces.cli.stores import container_of, opened
 
 app = typer.Typer(help="Look at the loaded pipelines.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Stopped = Annotated[str, typer.Argument(help="A pipeline; or one of its lanes, `index` or `follow-ups`.")]
 Name = Annotated[str, typer.Argument(help="The pipeline's name.")]
 
 
@@ -94,6 +95,48 @@ def run(
             output.put(context.json)
     if failed:
         raise typer.Exit(output.SOME_FAILED)
+
+
+@app.command()
+def pause(name: Stopped) -> None:
+    """Let nothing of a pipeline be worked any more; what runs is worked to its end, and events go on coming in."""
+    from application.use_cases import controls
+    from infrastructure.settings import typed
+
+    with opened() as container:
+        names = controls.pause(name, controls=container.controls())
+    output.say(f"paused: {', '.join(names)}; go on with: {typed(f'pipelines resume {name}')}")
+
+
+@app.command()
+def resume(name: Stopped) -> None:
+    """Let a paused pipeline be worked again."""
+    from application.use_cases import controls
+
+    with opened() as container:
+        names = controls.resume(name, controls=container.controls(), dispatcher=container.dispatcher())
+    output.say(f"resumed: {', '.join(names)}")
+
+
+@app.command()
+def adopt(
+    old: Annotated[str, typer.Argument(help="The pipeline that is loaded no longer.")],
+    new: Annotated[str, typer.Argument(help="The loaded pipeline that ends its events.")],
+) -> None:
+    """Hand a renamed pipeline's events, as far as they have not ended, to the one with the new name."""
+    from application.use_cases import controls
+
+    with opened() as container:
+        moved = controls.adopt(
+            controls.AdoptPipeline(old=old, new=new),
+            subscriptions=list(container.subscriptions().values()),
+            registry=container.registry(),
+            claims=container.claims(),
+            controls=container.controls(),
+            events=container.events(),
+            dispatcher=container.dispatcher(),
+        )
+    output.say(f"{moved:,} events of {old} are {new}'s now")
 
 
 def _type(what: dict[str, Any]) -> str:

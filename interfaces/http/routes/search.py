@@ -3,17 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import ValidationError
 
 from application.ports.search_index import Aggregation, SearchQuery
 from application.use_cases.results import search
-from domain.envelopes import is_json
-from domain.errors import UnsupportedMedia
-from domain.strict_json import decode, text_of
-from interfaces.http.bodies import MAX_EVENT, read_body
+from interfaces.http.bodies import model_in_body
 from interfaces.http.dependencies import Api, api
 from interfaces.http.documented import POST_SEARCH, SEARCH
-from interfaces.http.errors import invalid_request
 from interfaces.http.search_models import SearchBody, SearchResult
 
 router = APIRouter(tags=["search"])
@@ -21,23 +16,8 @@ TheApi = Annotated[Api, Depends(api)]
 _FILTER = "filter."
 
 
-async def search_body(request: Request) -> SearchBody:
-    """Read what is searched, as strictly as an event.
-
-    Raises:
-        PlayheadError: it is too large, not JSON, or not a search.
-    """
-    if not is_json(request.headers.get("content-type", "")):
-        raise UnsupportedMedia("A search is read from application/json alone.")
-    read = decode(text_of(await read_body(request, MAX_EVENT)))
-    try:
-        return SearchBody.model_validate(read)
-    except ValidationError as error:
-        raise invalid_request(error.errors()) from error
-
-
 @router.post("/search", **POST_SEARCH)
-def post_search(body: Annotated[SearchBody, Depends(search_body)], api: TheApi) -> SearchResult:
+def post_search(body: Annotated[SearchBody, Depends(model_in_body(SearchBody))], api: TheApi) -> SearchResult:
     """Search the results: text, exact fields, ranges, aggregations."""
     aggs = {name: Aggregation(**agg.model_dump()) for name, agg in body.aggs.items()}
     return _search(SearchQuery(**{**body.model_dump(), "aggs": aggs}), api)
