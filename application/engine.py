@@ -18,6 +18,7 @@ from application.ports.context_log import NewContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.journal import ClaimEnded, Journal
 from application.ports.limits import Limits, NoLimits
+from application.pulse import LocalPulse, Pulse
 from application.subscription import Selection, Subscription
 from domain.errors import CompletionRefused, Unavailable
 
@@ -95,6 +96,7 @@ class Engine:
     owner: str
     heart: Heart
     limits: Limits = field(default_factory=NoLimits)
+    pulse: Pulse = field(default_factory=LocalPulse)
     draw: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -125,6 +127,7 @@ class Engine:
             # In turn: what is due, what is new; so retries never starve new work, nor the other way round.
             due_first = self._due_first[name] = not self._due_first.get(name, False)
             claim = self.claims.take(work.subscription, owner=self.owner, due_first=due_first)
+            self.pulse.beat()
             if claim is None:
                 break
             if claim.more and not worked and not work.subscription.in_order:

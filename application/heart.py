@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from application.ports.claims import Claim, Claims
+from application.pulse import LocalPulse, Pulse
 
 Progress = Callable[[], Mapping[str, Any]]
 
@@ -18,8 +19,10 @@ class Heart:
     A lost lease is not fought for: the fence decides.
     """
 
-    def __init__(self, claims: Claims, *, lease: float) -> None:
+    def __init__(self, claims: Claims, *, lease: float, pulse: Pulse | None = None) -> None:
+        """`pulse` is that of the engines whose claims these are."""
         self._claims = claims
+        self._pulse = pulse or LocalPulse()
         self._lease = lease
         self._beating: dict[int, tuple[Claim, Progress, float]] = {}
         self._thread: threading.Thread | None = None
@@ -55,5 +58,6 @@ class Heart:
                     continue
                 try:
                     self._claims.heartbeat(claim, lease=self._lease, progress=progress())
+                    self._pulse.beat()
                 except Exception:  # noqa: BLE001, S112  # the next beat tries again; if the lease runs out meanwhile, the fence decides
                     continue

@@ -141,6 +141,12 @@ class Unavailable(PlayheadError):
     code = "unavailable"
 
 
+class Stalled(PlayheadError):
+    """An engine leaves work that it could claim."""
+
+    code = "stalled"
+
+
 class CompletionRefused(PlayheadError):
     """The database refused what a finished run wanted to append."""
 

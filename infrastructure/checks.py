@@ -45,7 +45,7 @@ class Checks:
                 for name in ("migrations", "pipelines")
             ]
             return [database, unseen[0], self._broker(), self._search(), unseen[1]]
-        return [database, self._migrations(), self._broker(), self._search(), self._pipelines()]
+        return [database, self._migrations(), self._durability(), self._broker(), self._search(), self._pipelines()]
 
     def thorough(self) -> Sequence[Check]:
         """Every check, and where there is a broker, which workers answer; that takes a second."""
@@ -78,6 +78,13 @@ class Checks:
             return "up to date"
 
         return _check("migrations", look, "Run: playhead db upgrade", required=True)
+
+    def _durability(self) -> Check:
+        def look() -> str:
+            self._store.require_durable()
+            return "what is acknowledged is on the disk"
+
+        return _check("durability", look, "Set it right in the database; DURABILITY=relaxed starts all the same.")
 
     def _broker(self) -> Check:
         url = self._settings.celery_broker_url

@@ -20,6 +20,7 @@ from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.limits import Limits
 from application.ports.replays import Replay
 from application.ports.search_index import SearchIndex
+from application.pulse import LocalPulse, Watchdog
 from application.subscription import Selection, Subscription, subscription_with, subscriptions_of
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
@@ -192,7 +193,8 @@ class Container(containers.DeclarativeContainer):
         indexer=indexer,
     )
     limits = providers.Singleton(ProcessLimits)
-    heart = providers.Singleton(Heart, claims, lease=settings.provided.lease_seconds)
+    pulse = providers.Singleton(LocalPulse)
+    heart = providers.Singleton(Heart, claims, lease=settings.provided.lease_seconds, pulse=pulse)
     engine = providers.Singleton(
         Engine,
         works=works,
@@ -202,6 +204,10 @@ class Container(containers.DeclarativeContainer):
         owner=providers.Callable(owner_name, owner_kind),
         heart=heart,
         limits=limits,
+        pulse=pulse,
+    )
+    watchdog = providers.Singleton(
+        Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
     biography = providers.Callable(

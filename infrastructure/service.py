@@ -26,7 +26,8 @@ class Service:
         """Make sure of the pipelines, the database and its migrations, and register the subscriptions.
 
         Raises:
-            Misconfigured: migrations are missing and `migrate` is not set, or pipelines cannot be loaded.
+            Misconfigured: migrations are missing and `migrate` is not set, pipelines cannot be loaded, or the
+                database does not keep what it acknowledged.
             InvalidPipeline: pipelines contradict each other.
             Unavailable: the database cannot be reached.
         """
@@ -37,6 +38,8 @@ class Service:
         if migrate:
             store.upgrade()
         store.require_newest()
+        if container.settings().durability == "durable":
+            store.require_durable()
         collect_rarely()
         store.claims.register(container.subscriptions().values())
 
@@ -61,12 +64,22 @@ class Service:
             return
         if not settings.is_postgres:
             self._become_the_service()
-        container.engine_threads().start(container.engine(), container.sweeper(), container.journal())
+        container.engine_threads().start(
+            container.engine(), container.sweeper(), container.watchdog(), container.journal()
+        )
         self._engine_runs = True
 
     def hand_back(self) -> None:
         """Begin no further claim, and hand back what has not run."""
         self._container.engine().stop()
+
+    def release(self) -> None:
+        """Put back what still runs, for a process that ends now.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        self._container.engine().release()
 
     def stop(self) -> None:
         """Take no more events, hand back what has not run, and close everything."""

@@ -67,6 +67,16 @@ class Settings(BaseSettings):
     worker_max_tasks_per_child: int = Field(10_000, ge=1, description="Turns after which a worker process is renewed.")
     engine_threads: int = Field(2, ge=1, le=16, description="Threads of the embedded engine.")
     lease_seconds: float = Field(30.0, ge=1, le=3600, description="How long a claim is held without a heartbeat.")
+    watchdog_seconds: float = Field(
+        30.0,
+        ge=1,
+        le=3600,
+        description="How long an engine may leave work that it could claim: then a worker ends, and /livez says 503.",
+    )
+    durability: Literal["durable", "relaxed"] = Field(
+        "durable",
+        description="durable: refuse to start on a database that may lose what it acknowledged. relaxed: for trials.",
+    )
     claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console for a terminal, JSON lines otherwise."

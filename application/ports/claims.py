@@ -124,10 +124,10 @@ class Claims(Protocol):
         """Let the lease expire now: the next taking counts a death."""
         ...
 
-    def release(self, owner_prefix: str) -> int:
-        """Put back what owners with this prefix hold, due at once and uncounted; how many claims there were.
+    def release(self, owner: str) -> int:
+        """Put back what an owner holds, due at once and uncounted; how many claims there were.
 
-        Their own completions are refused from now on.
+        Its own completions are refused from now on.
         """
         ...
 

@@ -3,11 +3,14 @@
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 
 from application.engine import Engine
 from application.ports.dispatcher import Dispatcher
 from application.ports.journal import Journal
+from application.pulse import Watchdog
 from application.sweep import SWEEP_SECONDS, Sweeper
+from domain.errors import Unavailable
 
 
 class EngineThreads(Dispatcher):
@@ -30,20 +33,20 @@ class EngineThreads(Dispatcher):
             self._rung[subscription] = None
             self._changed.notify()
 
-    def start(self, engine: Engine, sweeper: Sweeper, journal: Journal) -> None:
+    def start(self, engine: Engine, sweeper: Sweeper, watchdog: Watchdog, journal: Journal) -> None:
         """Start the threads, and work one turn of each subscription unasked."""
         self._engine = engine
         for name in engine.works:
             self.ring(name)
-        targets = [("sweep", lambda: self._sweep(sweeper, journal))]
+        targets = [("sweep", lambda: self._sweep(sweeper, watchdog, journal))]
         targets += [(f"engine-{number}", lambda: self._run(engine, journal)) for number in range(self._count)]
         for name, target in targets:
             thread = threading.Thread(target=target, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def stop(self, seconds: float = 25.0) -> None:
-        """Hand back what has not run, and end the threads; wait for them at most some seconds."""
+    def stop(self, seconds: float = 10.0) -> None:
+        """Hand back what has not run, wait some seconds for what runs, and put back what runs still."""
         if self._engine is not None:
             self._engine.stop()
         self._stopping.set()
@@ -54,6 +57,9 @@ class EngineThreads(Dispatcher):
             thread.join(timeout=max(0.0, end - time.monotonic()))
         # Last: what still ran needed its lease.
         if self._engine is not None:
+            if any(thread.is_alive() for thread in self._threads):
+                with suppress(Unavailable):  # its leases run out
+                    self._engine.release()
             self._engine.heart.stop()
 
     def _run(self, engine: Engine, journal: Journal) -> None:
@@ -79,9 +85,10 @@ class EngineThreads(Dispatcher):
                 self._changed.wait(timeout=SWEEP_SECONDS)
         return None
 
-    def _sweep(self, sweeper: Sweeper, journal: Journal) -> None:
+    def _sweep(self, sweeper: Sweeper, watchdog: Watchdog, journal: Journal) -> None:
         while not self._stopping.wait(SWEEP_SECONDS):
             try:
                 sweeper.sweep()
+                watchdog.look()
             except Exception as error:  # noqa: BLE001  # as above: the sweep must outlive every error
                 journal.failed("sweep", error)

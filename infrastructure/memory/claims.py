@@ -171,9 +171,9 @@ class MemoryClaims(Claims):
             if row is not None:
                 row.available_at = self._tables.clock()
 
-    def release(self, owner_prefix: str) -> int:
+    def release(self, owner: str) -> int:
         with self._tables.lock:
-            held = self._held_by(owner_prefix)
+            held = [row for row in self._tables.claims.values() if row.owner == owner]
             for row in held:
                 row.owner, row.available_at, row.fence = None, self._tables.clock(), row.fence + 1
             return len(held)
@@ -188,14 +188,11 @@ class MemoryClaims(Claims):
 
     def end_leases(self, owner_prefix: str) -> int:
         with self._tables.lock:
-            held = self._held_by(owner_prefix)
+            rows = self._tables.claims.values()
+            held = [row for row in rows if row.owner is not None and row.owner.startswith(owner_prefix)]
             for row in held:
                 row.available_at = self._tables.clock()
             return len(held)
-
-    def _held_by(self, prefix: str) -> list[ClaimRow]:
-        rows = self._tables.claims.values()
-        return [row for row in rows if row.owner is not None and row.owner.startswith(prefix)]
 
     def backlog(self, names: Sequence[str]) -> Mapping[str, Backlog]:
         with self._tables.lock:

@@ -86,8 +86,8 @@ class SqlClaims(Claims):
         except (IntegrityError, DataError) as error:
             raise CompletionRefused(f"The database refused the contexts: {error.orig}") from error
 
-    def release(self, owner_prefix: str) -> int:
-        mine = ClaimRow.owner.startswith(owner_prefix, autoescape=True)
+    def release(self, owner: str) -> int:
+        mine = ClaimRow.owner == owner
         values = {"owner": null(), "available_at": DatabaseNow(), "fence": ClaimRow.fence + 1}
         with self._database.writing() as connection:
             return connection.execute(update(ClaimRow).where(mine).values(values)).rowcount

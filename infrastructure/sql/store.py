@@ -1,6 +1,6 @@
 """SqlStore: one database and every port that it keeps."""
 
-from infrastructure.sql import schema
+from infrastructure.sql import durability, schema
 from infrastructure.sql.claims import SqlClaims
 from infrastructure.sql.context_log import SqlContextLog
 from infrastructure.sql.controls import SqlControls
@@ -34,6 +34,10 @@ class SqlStore:
     def require_newest(self) -> None:
         """Refuse a database whose migrations are missing (`Misconfigured`)."""
         schema.require_newest(self.database)
+
+    def require_durable(self) -> None:
+        """Refuse a database that may lose what it acknowledged (`Misconfigured`)."""
+        durability.require_durable(self.database)
 
     def close(self) -> None:
         """Close every connection."""

@@ -10,7 +10,8 @@ from interfaces.cli import output
 if TYPE_CHECKING:
     from infrastructure.container import Container
 
-DRAIN_SECONDS = 20
+DRAIN_SECONDS = 10
+"""How long requests may take to end. With what the engine may take as long for, a stop takes at most 25 s."""
 
 
 def run(container: "Container", *, migrate: bool) -> None:

@@ -15,6 +15,7 @@ from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import EventLog
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
+from application.pulse import Watchdog
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
 from infrastructure.container import Container
@@ -39,6 +40,7 @@ class Api:
     follower: Follower
     new_id: Callable[[], str]
     checks: Checks
+    watchdog: Watchdog
     metrics: Metrics
 
     @classmethod
@@ -58,6 +60,7 @@ class Api:
             follower=container.follower(),
             new_id=container.new_id,
             checks=container.checks(),
+            watchdog=container.watchdog(),
             metrics=container.metrics(),
         )
 

@@ -245,4 +245,5 @@ DISCARD: dict[str, Any] = {
     "responses": _answers(400, 404, 409, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("DiscardBody"))},
 }
+LIVEZ: dict[str, Any] = {"responses": _answers(503)}
 PROBLEM_PAGE: dict[str, Any] = {"responses": _answers(404)}

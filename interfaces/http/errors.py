@@ -27,6 +27,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
     errors.KeyReused: 422,
     errors.AtomicRefused: 422,
     errors.Unavailable: 503,
+    errors.Stalled: 503,
 }
 RETRY_AFTER_SECONDS = 2
 

@@ -36,4 +36,5 @@ def document(context: TaskContext) -> Document:
 
 SLOW = Pipeline("slow", {"slow.asked": Slow}, (wait, emit), document=document)
 QUICK = Pipeline("quick", {"quick.done": Slow}, (wait,), document=document)
-PIPELINES = (SLOW, QUICK)
+LIMITED = Pipeline("limited", {"limited.asked": Slow}, (wait,), document=document, limit=0.5)
+PIPELINES = (SLOW, QUICK, LIMITED)

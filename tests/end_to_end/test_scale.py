@@ -23,6 +23,7 @@ from sqlalchemy import text
 
 from domain.events import NewEvent
 from infrastructure.sql.store import SqlStore
+from infrastructure.workers import STALLED
 from tests.end_to_end.month import search, shows, the_month_runs_once_is_searchable_and_replays_alike
 from tests.end_to_end.processes import free_port, run, wait_until
 from tests.end_to_end.scale import Processes, processes
@@ -451,3 +452,54 @@ def test_a_worker_that_hears_one_queue_leaves_the_others_alone(scale: Scale) -> 
     assert scale.contexts()["quick", "completed"] == 0
     scale.processes.worker(**queues)
     scale.done(5, quick=5)
+
+
+def test_a_worker_that_leaves_what_it_could_claim_ends(
+    tmp_path: Path, postgres_url: str, broker: str, elasticsearch_url: str
+) -> None:
+    with running(tmp_path, postgres_url, broker, elasticsearch_url, watchdog_seconds="2") as scale:
+        worker = scale.processes.worker()
+        _, client = scale.processes.serve()
+        send(client, 5)
+        scale.done(5)
+        for child in worker.children():
+            os.kill(child, signal.SIGSTOP)
+        send(client, 5)
+        assert worker.popen.wait(20) == STALLED
+        assert any("which is due" in str(line.get("error")) for line in worker.lines())
+
+
+def test_a_worker_whose_run_outlasts_its_patience_puts_it_back_and_ends_in_time(
+    tmp_path: Path, postgres_url: str, broker: str, elasticsearch_url: str
+) -> None:
+    with running(tmp_path, postgres_url, broker, elasticsearch_url) as scale:
+        worker = scale.processes.worker()
+        _, client = scale.processes.serve()
+        send(client, 1, seconds=60)
+        wait_until(scale.claimed, seconds=10)
+        began = time.monotonic()
+        assert worker.terminate(25) == 0
+        assert time.monotonic() - began < 25
+        with scale.store.engine.connect() as connection:
+            claims = connection.execute(text("SELECT owner, attempt, deaths FROM claims")).all()
+        assert claims == [(None, 0, 0)]
+
+
+def test_a_run_past_its_limit_costs_its_process_and_the_event_is_dead_after_three(
+    tmp_path: Path, postgres_url: str, broker: str, elasticsearch_url: str
+) -> None:
+    with running(tmp_path, postgres_url, broker, elasticsearch_url) as scale:
+        scale.processes.worker()
+        beat(scale)
+        _, client = scale.processes.serve()
+        body = [{"type": "limited.asked", "data": {"n": 1, "seconds": seconds}} for seconds in (0, 60, 0)]
+        ids = [item["event_id"] for item in client.post("/events/batch", json=body).json()["items"]]
+
+        def ended() -> bool:
+            return all(client.get(f"/tasks/{event_id}").json()["ready"] for event_id in ids)
+
+        wait_until(ended, seconds=40)
+        statuses = [client.get(f"/tasks/{event_id}").json()["status"] for event_id in ids]
+        assert statuses == ["succeeded", "failed", "succeeded"]
+        letter = client.get(f"/dead-letters/{ids[1]}").json()
+        assert letter["error"]["type"] == "WorkerDied"

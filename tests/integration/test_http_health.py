@@ -7,6 +7,7 @@ from dependency_injector import providers
 
 from domain.registry import PipelineRegistry
 from interfaces.http.errors import STATUS, unexpected
+from tests.end_to_end.processes import wait_until
 from tests.integration.http import Http, event, problem, served
 
 
@@ -17,7 +18,7 @@ def test_the_process_answers_and_is_ready(http: Http):
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
     assert {name: check["ok"] for name, check in answer.json()["checks"].items()} == {
-        "database": True, "migrations": True, "broker": True, "search": True, "pipelines": True,
+        "database": True, "migrations": True, "durability": True, "broker": True, "search": True, "pipelines": True,
     }  # fmt: skip
 
 
@@ -119,3 +120,14 @@ def test_what_should_not_fail_is_a_problem_that_tells_nothing_of_the_inside(http
     assert problem(answer)["type"] == "/problems/internal-error"
     assert answer.content == unexpected("/boom").body
     assert "secret" not in answer.text
+
+
+def test_an_engine_that_leaves_what_is_due_is_not_alive(database_url: str, tmp_path: Path):
+    with served(database_url, tmp_path, watchdog_seconds=1) as http:
+        http.post(event())  # and no engine runs
+        watchdog = http.container.watchdog()
+        wait_until(lambda: watchdog.look() is not None, seconds=10)
+        answer = http.get("/livez")
+
+    assert answer.status_code == 503
+    assert "'flights'" in problem(answer)["detail"]

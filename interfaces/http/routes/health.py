@@ -6,19 +6,21 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Stalled
 from interfaces.http import answers
 from interfaces.http.dependencies import Api, api
-from interfaces.http.documented import PROBLEM_PAGE
+from interfaces.http.documented import LIVEZ, PROBLEM_PAGE
 from interfaces.http.errors import meaning_of
 
 router = APIRouter(tags=["service"])
 TheApi = Annotated[Api, Depends(api)]
 
 
-@router.get("/livez")
-async def livez() -> dict[str, str]:
-    """The process answers."""
+@router.get("/livez", **LIVEZ)
+async def livez(api: TheApi) -> dict[str, str]:
+    """The process answers; and its engine, where it has one, claimed, or looked and found nothing, lately."""
+    if api.watchdog.stalled is not None:
+        raise Stalled(f"The engine leaves {api.watchdog.stalled!r}, which is due. Start this process again.")
     return {"status": "ok"}
 
 
