@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import MAX_APPEND, MAX_ATOMIC, EventLog, Verdict
 from application.ports.journal import Journal
-from domain.errors import InvalidEvent, TooLarge, Unavailable
+from domain.errors import InvalidEvent, Overloaded, TooLarge, Unavailable
 from domain.events import NewEvent
 
 MAX_WAITING = 50_000
@@ -61,7 +61,8 @@ class Appender:
 
         Raises:
             TooLarge: an atomic batch of more than 1,000 events.
-            Unavailable: too much waits already, or the service stops.
+            Overloaded: too much waits already.
+            Unavailable: the service stops.
         """
         if atomic and len(events) > MAX_ATOMIC:
             raise TooLarge(f"An atomic batch holds at most {MAX_ATOMIC} events; this one has {len(events)}.")
@@ -73,7 +74,7 @@ class Appender:
             if self._stopping:
                 raise Unavailable("The service stops; send the events to the next one.")
             if self._count > MAX_WAITING:
-                raise Unavailable("Too many events wait for their commit; try again shortly.")
+                raise Overloaded("Too many events wait for their commit; try again shortly.", retry_after=1)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
                 self._thread.start()

@@ -141,6 +141,16 @@ class Unavailable(PlayheadError):
     code = "unavailable"
 
 
+class Overloaded(PlayheadError):
+    """More events wait already than may; what was asked may be asked again after `retry_after` seconds."""
+
+    code = "overloaded"
+
+    def __init__(self, detail: str, *, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class Stalled(PlayheadError):
     """An engine leaves work that it could claim."""
 

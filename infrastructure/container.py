@@ -11,6 +11,7 @@ from functools import partial
 
 from dependency_injector import containers, providers
 
+from application.admission import Admission
 from application.appender import Appender
 from application.document_fields import union_of
 from application.engine import Engine, Handler, Work
@@ -215,6 +216,7 @@ class Container(containers.DeclarativeContainer):
     )
     subscription_with = providers.Callable(partial, subscription_with, registry=registry)
     appender = providers.Singleton(Appender, events, dispatcher, journal, subscription_with)
+    admission = providers.Singleton(Admission, claims, events, limit=settings.provided.backlog_limit)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry)

@@ -86,6 +86,7 @@ class Service:
         container = self._container
         container.appender().stop()
         container.follower().stop()
+        container.admission().stop()
         if self._engine_runs:
             container.engine_threads().stop()
         container.store().close()

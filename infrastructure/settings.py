@@ -63,6 +63,11 @@ class Settings(BaseSettings):
         "refuse",
         description="What becomes of an event whose type no pipeline accepts: refused, or kept unrouted.",
     )
+    backlog_limit: int = Field(
+        1_000_000,
+        ge=0,
+        description="Events of one pipeline that may wait; more are refused (429) until a fifth is done. 0: no limit.",
+    )
     worker_concurrency: int = Field(2, ge=1, le=64, description="Processes of a Celery worker.")
     worker_max_tasks_per_child: int = Field(10_000, ge=1, description="Turns after which a worker process is renewed.")
     engine_threads: int = Field(2, ge=1, le=16, description="Threads of the embedded engine.")

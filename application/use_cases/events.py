@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
+from application.admission import Admission
 from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.event_log import EventLog, Verdict
 from domain.envelopes import Submission
@@ -18,7 +19,12 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def accept(
-    submission: Submission, *, registry: PipelineRegistry, unknown_types: UnknownTypes, new_id: Callable[[], str]
+    submission: Submission,
+    *,
+    registry: PipelineRegistry,
+    unknown_types: UnknownTypes,
+    admission: Admission,
+    new_id: Callable[[], str],
 ) -> NewEvent:
     """Validate a submission and give it its id and its route. Nothing is stored.
 
@@ -26,9 +32,11 @@ def accept(
         UnknownType: no pipeline accepts the type, and unknown types are refused.
         InvalidEvent: the data does not fit the type's schema, with a pointer to each field; or it is to be due later
             where events end in order.
+        Overloaded: too many events of its pipeline wait.
     """
     pipeline, version = routed(submission.type, submission.data, registry=registry, unknown_types=unknown_types)
     require_no_delay(pipeline, submission.not_before, registry=registry)
+    admission.require(pipeline)
     return NewEvent(
         id=new_id(),
         type=submission.type,

@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import json
 import sys
+import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,7 @@ BATCH_BYTES = 4 << 20
 LINE_BYTES = 1 << 20
 """Bytes of an event that the service takes; a batch with a larger one might be refused as a whole."""
 _SHOWN = 5
+_OVERLOADED = 429
 
 
 @dataclass(slots=True)
@@ -73,11 +75,12 @@ def feed(
     keyed: bool,
     not_before: str | None = None,
     progress: Callable[[int], None],
+    wait: Callable[[float], None] = time.sleep,
 ) -> Summary:
-    """Send lines in batches.
+    """Send lines in batches. What an overloaded service refuses is sent again after the time that it asks for.
 
-    With `keyed`, each has the key (digest of all lines, number of the line), so that an interrupted feeding may
-    simply be done again.
+    `wait` is told for how many seconds. With `keyed`, each has the key (digest of all lines, number of the line), so
+    that an interrupted feeding may simply be done again.
 
     Raises:
         Unavailable: the service does not answer, or its database is away.
@@ -85,14 +88,10 @@ def feed(
     digest = hashlib.sha256(b"\n".join(lines)).hexdigest()[:32] if keyed else ""
     summary = Summary()
     for batch in _batches(lines, summary):
-        first = batch[0][0]
-        headers = {"Content-Type": "application/x-ndjson"}
-        if keyed:
-            # The service adds /index: the first line of a batch is always the same one.
-            headers["Idempotency-Key"] = f"{digest}-{first}"
-        body = b"\n".join(line if not_before is None else _delayed(line, not_before) for _, line in batch)
-        status, answer = client.request("POST", "/events/batch", body, headers)
-        _judge(status, answer, [number for number, _ in batch], summary)
+        # The service adds /index: the first line of a batch is always the same one.
+        key = f"{digest}-{batch[0][0]}" if keyed else None
+        lines_of = {number: line if not_before is None else _delayed(line, not_before) for number, line in batch}
+        _send(lines_of, client, key, summary, wait)
         progress(batch[-1][0])
     progress(len(lines))
     return summary
@@ -130,18 +129,46 @@ def _delayed(line: bytes, not_before: str) -> bytes:
     return b'{"not_before":' + json.dumps(not_before).encode() + b"," + stripped[1:].lstrip()
 
 
-def _judge(status: int, answer: Any, numbers: Sequence[int], summary: Summary) -> None:
+def _send(
+    lines: Mapping[int, bytes], client: Client, key: str | None, summary: Summary, wait: Callable[[float], None]
+) -> None:
+    """Send one batch of numbered lines until each of them is taken or refused for good."""
+    pending = set(lines)
+    while pending:
+        # Under a key every line keeps its index: those that were taken are repeated, and not counted again.
+        sent = list(lines) if key is not None else sorted(pending)
+        headers = {"Content-Type": "application/x-ndjson", **({"Idempotency-Key": key} if key is not None else {})}
+        body = b"\n".join(lines[number] for number in sent)
+        status, answer = client.request("POST", "/events/batch", body, headers)
+        delays = _judge(status, answer, sent, pending, summary)
+        if pending:
+            wait(max(delays, default=1.0))
+
+
+def _judge(status: int, answer: Any, numbers: Sequence[int], pending: set[int], summary: Summary) -> list[float]:
+    """Count what became of pending lines. For those that stay pending: after how many seconds to send them again."""
     if status in {202, 207}:
+        delays = []
         for number, item in zip(numbers, answer["items"], strict=True):
+            if number not in pending:
+                continue
+            if item["status"] == _OVERLOADED:
+                delays.append(float(item["problem"].get("retry_after", 1)))
+                continue
+            pending.discard(number)
             if "problem" in item:
                 summary.refuse(number, item["problem"]["detail"])
             elif item.get("repeated"):
                 summary.repeated += 1
             else:
                 summary.taken += 1
-        return
+        return delays
     detail = answer.get("detail", "") if isinstance(answer, dict) else ""
+    if status == _OVERLOADED:
+        return [float(answer.get("retry_after", 1))]
     if status not in {400, 413, 422}:
         raise Unavailable(f"The service does not take events now (HTTP status {status}). {detail} Send again later.")
-    for number in numbers:
+    for number in sorted(pending):
         summary.refuse(number, detail)
+    pending.clear()
+    return []

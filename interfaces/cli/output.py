@@ -29,6 +29,7 @@ _CODE_OF: Mapping[type[errors.PlayheadError], int] = {
     errors.NotFound: NOT_FOUND,
     errors.Misconfigured: NOT_CONFIGURED,
     errors.Unavailable: NOT_CONFIGURED,
+    errors.Overloaded: NOT_CONFIGURED,
     errors.InvalidPipeline: NOT_CONFIGURED,
     errors.InvalidReplay: BAD_USAGE,
     errors.CountDiffers: BAD_USAGE,

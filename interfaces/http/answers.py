@@ -68,7 +68,8 @@ def batch_answer(outcomes: Iterable[Verdict | PlayheadError], *, atomic: bool) -
     items = [_item(index, outcome) for index, outcome in enumerate(outcomes)]
     taken = all(item["status"] == 202 for item in items)
     status = 202 if taken else 422 if atomic else 207
-    return json_response({"items": items}, status)
+    waits = [item["problem"]["retry_after"] for item in items if "retry_after" in item.get("problem", ())]
+    return json_response({"items": items}, status, {"Retry-After": str(max(waits))} if waits else None)
 
 
 def _item(index: int, outcome: Verdict | PlayheadError) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
+from application.admission import Admission
 from application.appender import Appender
 from application.follower import Follower
 from application.ports.claims import Claims
@@ -36,6 +37,7 @@ class Api:
     dead_letters: DeadLetters
     dispatcher: Dispatcher
     search_index: SearchIndex
+    admission: Admission
     appender: Appender
     follower: Follower
     new_id: Callable[[], str]
@@ -56,6 +58,7 @@ class Api:
             dead_letters=container.dead_letters(),
             dispatcher=container.dispatcher(),
             search_index=container.search_index(),
+            admission=container.admission(),
             appender=container.appender(),
             follower=container.follower(),
             new_id=container.new_id,

@@ -25,6 +25,7 @@ _PROBLEM = {
         "instance": {"type": "string"},
         "current_version": {"type": "integer"},
         "count": {"type": "integer"},
+        "retry_after": {"type": "integer"},
         "errors": {
             "type": "array",
             "items": {
@@ -149,6 +150,7 @@ _PROBLEMS = {
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
     422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
+    429: "More events of this pipeline wait than may; try again after `Retry-After` seconds.",
     503: "A store cannot be reached now; try again after `Retry-After` seconds.",
 }
 _GOOD = {
@@ -210,14 +212,16 @@ _PAGE = {
 }
 
 SUBMIT: dict[str, Any] = {
-    "responses": _answers(400, 409, 413, 415, 422, 503, _202=ref("Accepted"), _200=ref("Task")),
+    "responses": _answers(400, 409, 413, 415, 422, 429, 503, _202=ref("Accepted"), _200=ref("Task")),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
         "requestBody": _body(json=ref("NewEvent"), cloudevent=ref("CloudEvent")),
     },
 }
 BATCH: dict[str, Any] = {
-    "responses": _answers(400, 413, 415, 422, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")),
+    "responses": _answers(
+        400, 413, 415, 422, 429, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")
+    ),
     "openapi_extra": {
         "parameters": [_KEY],
         "requestBody": _body(

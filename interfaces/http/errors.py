@@ -1,5 +1,6 @@
 """Errors as problem documents (RFC 9457): each class of the one tree has its status here, and nowhere else."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
     errors.UnknownType: 422,
     errors.KeyReused: 422,
     errors.AtomicRefused: 422,
+    errors.Overloaded: 429,
     errors.Unavailable: 503,
     errors.Stalled: 503,
 }
@@ -49,6 +51,8 @@ def problem_of(error: PlayheadError, instance: str | None = None) -> dict[str, A
         problem["current_version"] = error.current
     if isinstance(error, errors.CountDiffers):
         problem["count"] = error.count
+    if isinstance(error, errors.Overloaded):
+        problem["retry_after"] = math.ceil(error.retry_after)
     return problem
 
 
@@ -70,8 +74,8 @@ def _problem(
 def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """A problem document as a response."""
     extra = dict(headers or {})
-    if problem["status"] == 503:
-        extra["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if problem["status"] in {429, 503}:
+        extra["Retry-After"] = str(problem.get("retry_after", RETRY_AFTER_SECONDS))
     return Response(to_json(problem), problem["status"], extra, media_type="application/problem+json")
 
 

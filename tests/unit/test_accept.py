@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from application.admission import Admission
 from application.use_cases.events import accept
 from domain.envelopes import Submission
 from domain.errors import InvalidEvent, UnknownType
@@ -13,6 +14,7 @@ from domain.events import NewEvent
 from domain.pipeline import Pipeline
 from domain.registry import PipelineRegistry
 from domain.upcasting import Schema
+from infrastructure.memory.store import MemoryStore
 
 
 class Order(BaseModel):
@@ -26,7 +28,14 @@ REGISTRY = PipelineRegistry([Pipeline(name="orders", accepts={"order.placed": SC
 
 
 def accepted(submission: Submission, **changes: Any) -> NewEvent:
-    options: dict[str, Any] = {"registry": REGISTRY, "unknown_types": "refuse", "new_id": lambda: "the id", **changes}
+    store = MemoryStore()
+    options: dict[str, Any] = {
+        "registry": REGISTRY,
+        "unknown_types": "refuse",
+        "admission": Admission(store.claims, store.events, limit=0),
+        "new_id": lambda: "the id",
+        **changes,
+    }
     return accept(submission, **options)
 
 
@@ -83,3 +92,12 @@ def test_an_unknown_type_may_be_kept_unrouted():
     event = accepted(Submission(type="order.place", data="[1]"), unknown_types="keep")
 
     assert (event.route, event.schema_version, event.data) == (None, 1, "[1]")
+
+
+def test_an_event_that_ends_in_order_cannot_be_due_later():
+    lanes = PipelineRegistry([Pipeline(name="orders", accepts={"order.placed": SCHEMA}, lanes=4)])
+    later = Submission(type="order.placed", data='{"number": 1}', not_before=datetime(2027, 1, 1, tzinfo=UTC))
+    with pytest.raises(InvalidEvent) as refused:
+        accepted(later, registry=lanes)
+    assert [fault.pointer for fault in refused.value.faults] == ["/not_before"]
+    assert accepted(later).not_before is not None

@@ -8,7 +8,7 @@ import pytest
 
 from application.appender import MAX_WAITING, Appender
 from application.ports.event_log import Verdict
-from domain.errors import InvalidEvent, KeyReused, TooLarge, Unavailable
+from domain.errors import InvalidEvent, KeyReused, Overloaded, TooLarge, Unavailable
 from tests.factories import NewEventFactory
 from tests.unit.appender_fakes import SECONDS, Bell, Gate, Notes, bad, verdicts
 
@@ -213,7 +213,7 @@ def test_more_than_may_wait_is_refused_until_there_is_room(appender: Appender, l
     hold(appender, log)
     log.refuse = bad("away", Unavailable("gone"))
     waiting = appender.submit([NewEventFactory(data="away")] * MAX_WAITING)
-    with pytest.raises(Unavailable, match="Too many"):
+    with pytest.raises(Overloaded, match="Too many"):
         appender.submit([NewEventFactory()])
     log.open.set()
 

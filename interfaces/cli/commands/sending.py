@@ -36,7 +36,7 @@ def send(
         closing(Client(url or f"http://{settings.host}:{settings.port}")) as client,
         output.progress("lines sent", len(lines)) as bar,
     ):
-        summary = feed(lines, client, keyed=not new, not_before=not_before, progress=bar.to)
+        summary = feed(lines, client, keyed=not new, not_before=not_before, progress=bar.to, wait=_wait)
     if as_json:
         reasons = [{"line": line, "reason": reason} for line, reason in summary.reasons]
         output.put_json(
@@ -55,3 +55,11 @@ def send(
             output.say(f"and {summary.refused - len(summary.reasons):,} more")
     if summary.refused:
         raise typer.Exit(output.SOME_FAILED)
+
+
+def _wait(seconds: float) -> None:
+    """Wait as an overloaded service asks."""
+    import time
+
+    output.say(f"too many events wait there; sending again in {seconds:.0f} s")
+    time.sleep(seconds)

@@ -14,7 +14,15 @@ from application.ports.task_states import EventFilter, EventState, TaskStatus
 from application.use_cases import events as use_cases
 from application.use_cases.tasks import ENDED
 from domain.envelopes import Submission
-from domain.errors import AtomicRefused, InvalidEvent, InvalidRequest, PlayheadError, Unavailable, UnknownType
+from domain.errors import (
+    AtomicRefused,
+    InvalidEvent,
+    InvalidRequest,
+    Overloaded,
+    PlayheadError,
+    Unavailable,
+    UnknownType,
+)
 from domain.events import NewEvent, parse_time
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
@@ -25,6 +33,8 @@ from interfaces.http.waiting import seconds_to_wait, task_after
 router = APIRouter(tags=["events"])
 TheApi = Annotated[Api, Depends(api)]
 Name = Annotated[str | None, Query(pattern=r"^[^\x00]*$")]
+_REFUSED = (InvalidEvent, UnknownType, Overloaded)
+"""What a submission under a known key is answered past: as it was answered when it was taken."""
 Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 
 
@@ -102,7 +112,7 @@ def get_contexts(event_id: str, api: TheApi) -> Response:
 async def _verdict_on(submission: Submission, api: Api) -> Verdict:
     try:
         new = _accept(submission, api)
-    except (InvalidEvent, UnknownType):
+    except _REFUSED:
         answered = await run_in_threadpool(lambda: use_cases.answered_before(submission, events=api.events))
         if answered is None:
             raise
@@ -113,7 +123,11 @@ async def _verdict_on(submission: Submission, api: Api) -> Verdict:
 
 def _accept(submission: Submission, api: Api) -> NewEvent:
     return use_cases.accept(
-        submission, registry=api.registry, unknown_types=api.settings.unknown_types, new_id=api.new_id
+        submission,
+        registry=api.registry,
+        unknown_types=api.settings.unknown_types,
+        admission=api.admission,
+        new_id=api.new_id,
     )
 
 
@@ -122,7 +136,7 @@ def _try_accept(item: Submission | PlayheadError, api: Api) -> NewEvent | Verdic
         return item
     try:
         return _accept(item, api)
-    except (InvalidEvent, UnknownType) as error:
+    except _REFUSED as error:
         return use_cases.answered_before(item, events=api.events) or error
 
 
