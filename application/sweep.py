@@ -1,11 +1,13 @@
-"""Sweeper: finds due work that no bell has woken a worker for."""
+"""What is done every two seconds: the sweep, which finds due work that no bell has woken a worker for, and the like."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from application.ports.claims import Claims
 from application.ports.dispatcher import Dispatcher
+from application.ports.journal import Journal
 
 SWEEP_SECONDS = 2.0
 """How often to sweep, and how long due work waits before the first ring."""
@@ -57,3 +59,16 @@ class Sweeper:
                 waiting.ring_at = now + RING_AGAIN_SECONDS
                 rung.append(name)
         return rung
+
+
+Chore = Callable[[], object]
+
+
+def do_chores(chores: Mapping[str, Chore], journal: Journal, *, stopping: threading.Event) -> None:
+    """Do each of these every 2 s until told to stop. One that fails is told of, and done again."""
+    while not stopping.wait(SWEEP_SECONDS):
+        for name, chore in chores.items():
+            try:
+                chore()
+            except Exception as error:  # noqa: BLE001  # whoever sweeps must outlive every error
+                journal.failed(name, error)

@@ -15,6 +15,8 @@ from domain.errors import Fault, InvalidEvent
 MAX_DEPTH = 16
 """How many follow-ups may stand between an event from outside and the last event that it caused."""
 
+OWN_SOURCE = "playhead:"
+"""What the sources of events begin with that the service itself sends."""
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,200}")
 _CLEAN = re.compile(r"[^\x00-\x1f\x7f]{0,512}")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
@@ -140,6 +142,8 @@ def envelope_faults(*, type: str, source: str, subject: str, key: str | None) ->
         faults.append(Fault("/type", "name", "The type must be 1 to 200 printable ASCII characters."))
     if not _CLEAN.fullmatch(source):
         faults.append(Fault("/source", "name", "The source must be at most 512 characters, none of them control."))
+    if source.startswith(OWN_SOURCE):
+        faults.append(Fault("/source", "name", f"Sources that begin with {OWN_SOURCE!r} are the service's own."))
     if not _CLEAN.fullmatch(subject):
         faults.append(Fault("/subject", "name", "The subject must be at most 512 characters, none of them control."))
     return faults if key is None else faults + key_faults(key)

@@ -15,6 +15,7 @@ from domain.context import TaskContext
 from domain.errors import InvalidPipeline, PlayheadError
 from domain.events import RecordedEvent
 from domain.retry import Retry
+from domain.schedule import Schedule
 from domain.upcasting import Schema
 
 _PIPELINE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -88,7 +89,7 @@ class Pipeline:
 
     At most `batch` events share a run, None: as the setting says. At most `max_claims` runs are under way at a time,
     over all machines. A run that takes longer than `limit` seconds has its process ended; an event that does so
-    alone, three times, is dead.
+    alone, three times, is dead. `schedules` send events of the pipeline's types by the clock.
 
     Raises:
         InvalidPipeline: a name is not usable or stands twice, a number is not positive, or `document` names no model.
@@ -104,6 +105,7 @@ class Pipeline:
     batch: int | None = None
     max_claims: int | None = None
     limit: float | None = None
+    schedules: tuple[Schedule, ...] = ()
 
     def __post_init__(self) -> None:
         if not _PIPELINE_NAME.fullmatch(self.name) or self.name in RESERVED:
@@ -114,6 +116,7 @@ class Pipeline:
         if not self.accepts:
             raise InvalidPipeline(f"Pipeline {self.name!r} accepts no event type.")
         self._require_policy()
+        self._require_schedules()
         names = [inner.name for inner in walk(self.nodes)]
         for name in names:
             if not _NODE_NAME.fullmatch(name):
@@ -137,6 +140,17 @@ class Pipeline:
             raise InvalidPipeline(f"Pipeline {self.name!r}: on_failure is {self.on_failure!r}, not hold or pass.")
         if self.lanes and self.max_claims is not None:
             raise InvalidPipeline(f"Pipeline {self.name!r}: its lanes bound its claims; leave max_claims out.")
+
+    def _require_schedules(self) -> None:
+        for schedule in self.schedules:
+            told = f"Pipeline {self.name!r}, schedule {schedule.name!r}"
+            if schedule.type not in self.accepts:
+                raise InvalidPipeline(f"{told}: the pipeline does not accept {schedule.type!r}.")
+            schema = self.schemas[schedule.type]
+            try:
+                schema.read(to_json(schedule.data).decode(), schema.version)
+            except (PlayheadError, ValueError) as error:
+                raise InvalidPipeline(f"{told}: its data does not fit {schedule.type!r}: {error}") from error
 
     @cached_property
     def schemas(self) -> Mapping[str, Schema]:

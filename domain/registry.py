@@ -12,16 +12,21 @@ class PipelineRegistry:
     """The loaded pipelines; a type has one pipeline.
 
     Raises:
-        InvalidPipeline: two pipelines have one name or accept one type.
+        InvalidPipeline: two pipelines have one name or accept one type, or two schedules have one name.
     """
 
     def __init__(self, pipelines: Iterable[Pipeline] = ()) -> None:
         self._by_name: dict[str, Pipeline] = {}
         self._by_type: dict[str, Pipeline] = {}
+        self._schedules: set[str] = set()
         for pipeline in pipelines:
             if pipeline.name in self._by_name:
                 raise InvalidPipeline(f"Two pipelines are called {pipeline.name!r}.")
             self._by_name[pipeline.name] = pipeline
+            for schedule in pipeline.schedules:
+                if schedule.name in self._schedules:
+                    raise InvalidPipeline(f"Two schedules are called {schedule.name!r}.")
+                self._schedules.add(schedule.name)
             for type_ in pipeline.accepts:
                 other = self._by_type.setdefault(type_, pipeline)
                 if other is not pipeline:

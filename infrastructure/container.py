@@ -30,9 +30,10 @@ from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from application.use_cases.replay import subscription_of
 from application.use_cases.results import INDEX, Indexer
+from application.use_cases.schedules import Clockwork
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END, Retry
-from infrastructure import plugins
+from infrastructure import cron, plugins
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
 from infrastructure.ids import new_id
@@ -223,5 +224,15 @@ class Container(containers.DeclarativeContainer):
     metrics = providers.Singleton(Metrics, journal, claims, events, registry)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits
+    )
+    slots = providers.Object(cron.slots)
+    clockwork = providers.Singleton(
+        Clockwork,
+        registry=registry,
+        slots=slots,
+        events=events,
+        dispatcher=dispatcher,
+        new_id=new_id.provider,
+        now=events.provided.now,
     )
     sweeper = providers.Singleton(Sweeper, claims, dispatcher, subscriptions)

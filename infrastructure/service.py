@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from domain.errors import Misconfigured, Unavailable
+from infrastructure import cron
 from infrastructure.container import SERVICE_OWNER, Container
 from infrastructure.sql.engine import open_lock
 
@@ -34,6 +35,7 @@ class Service:
         container = self._container
         container.fields()  # two documents that disagree on a field stop the start
         container.fingerprints()  # and so does a pipeline that cannot be prepared
+        cron.require_readable(container.registry())
         store = container.store()
         if migrate:
             store.upgrade()
@@ -64,9 +66,12 @@ class Service:
             return
         if not settings.is_postgres:
             self._become_the_service()
-        container.engine_threads().start(
-            container.engine(), container.sweeper(), container.watchdog(), container.journal()
-        )
+        chores = {
+            "sweep": container.sweeper().sweep,
+            "schedules": container.clockwork().tick,
+            "watchdog": container.watchdog().look,
+        }
+        container.engine_threads().start(container.engine(), chores, container.journal())
         self._engine_runs = True
 
     def hand_back(self) -> None:

@@ -15,7 +15,7 @@ from celery import Celery, signals
 from dependency_injector import providers
 
 from application.pulse import Pulse, Watchdog
-from application.sweep import SWEEP_SECONDS
+from application.sweep import do_chores
 from domain.errors import Misconfigured, PlayheadError, Stalled, Unavailable
 from infrastructure import logging
 from infrastructure.celery.app import PROCESS, RING, make_celery
@@ -245,10 +245,6 @@ def run_beat(container: Container) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    sweeper, journal = container.sweeper(), container.journal()
-    while not stopping.wait(SWEEP_SECONDS):
-        try:
-            sweeper.sweep()
-        except Exception as error:  # noqa: BLE001  # the sweep must outlive every error
-            journal.failed("sweep", error)
+    chores = {"sweep": container.sweeper().sweep, "schedules": container.clockwork().tick}
+    do_chores(chores, container.journal(), stopping=stopping)
     container.store().close()

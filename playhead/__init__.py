@@ -14,6 +14,7 @@ from domain.nodes import Branches, ElasticsearchIndexNode, Route
 from domain.pipeline import Node, Pipeline, node
 from domain.registry import PipelineRegistry
 from domain.retry import Retry
+from domain.schedule import Schedule
 from domain.upcasting import Schema
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RecordedEvent",
     "Retry",
     "Route",
+    "Schedule",
     "Schema",
     "TaskContext",
     "TransientError",

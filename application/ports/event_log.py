@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from application.subscription import Selection
@@ -55,6 +56,14 @@ class EventLog(Protocol):
 
     def with_key(self, source: str, key: str) -> RecordedEvent | None:
         """The event that has this key of this source."""
+        ...
+
+    def last_key(self, source: str) -> str | None:
+        """The greatest key, as text sorts, that an event of this source has."""
+        ...
+
+    def now(self) -> datetime:
+        """The time of the log's clock: the only one that counts."""
         ...
 
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:

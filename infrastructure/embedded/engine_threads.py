@@ -3,13 +3,13 @@
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 
 from application.engine import Engine
 from application.ports.dispatcher import Dispatcher
 from application.ports.journal import Journal
-from application.pulse import Watchdog
-from application.sweep import SWEEP_SECONDS, Sweeper
+from application.sweep import SWEEP_SECONDS, Chore, do_chores
 from domain.errors import Unavailable
 
 
@@ -33,12 +33,12 @@ class EngineThreads(Dispatcher):
             self._rung[subscription] = None
             self._changed.notify()
 
-    def start(self, engine: Engine, sweeper: Sweeper, watchdog: Watchdog, journal: Journal) -> None:
-        """Start the threads, and work one turn of each subscription unasked."""
+    def start(self, engine: Engine, chores: Mapping[str, Chore], journal: Journal) -> None:
+        """Start the threads, and work one turn of each subscription unasked. `chores` are done every 2 s, by name."""
         self._engine = engine
         for name in engine.works:
             self.ring(name)
-        targets = [("sweep", lambda: self._sweep(sweeper, watchdog, journal))]
+        targets = [("chores", lambda: do_chores(chores, journal, stopping=self._stopping))]
         targets += [(f"engine-{number}", lambda: self._run(engine, journal)) for number in range(self._count)]
         for name, target in targets:
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -84,11 +84,3 @@ class EngineThreads(Dispatcher):
                         return name
                 self._changed.wait(timeout=SWEEP_SECONDS)
         return None
-
-    def _sweep(self, sweeper: Sweeper, watchdog: Watchdog, journal: Journal) -> None:
-        while not self._stopping.wait(SWEEP_SECONDS):
-            try:
-                sweeper.sweep()
-                watchdog.look()
-            except Exception as error:  # noqa: BLE001  # as above: the sweep must outlive every error
-                journal.failed("sweep", error)

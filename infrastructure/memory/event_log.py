@@ -51,6 +51,14 @@ class MemoryEventLog(EventLog):
             rows = (row.event for row in self._tables.events)
             return next((event for event in rows if (event.source, event.key) == (source, key)), None)
 
+    def last_key(self, source: str) -> str | None:
+        with self._tables.lock:
+            keys = (row.event.key for row in self._tables.events if row.event.source == source)
+            return max((key for key in keys if key is not None), default=None)
+
+    def now(self) -> datetime:
+        return self._tables.clock()
+
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
         with self._tables.lock:
             return [row.event for row in self._tables.events if row.fits(selection)][:limit]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
@@ -110,6 +111,16 @@ class SqlEventLog(EventLog):
             statement = select_events().where(_EVENTS.c.source == source, _EVENTS.c.key == key)
             row = connection.execute(statement).one_or_none()
         return event_of(row) if row else None
+
+    def last_key(self, source: str) -> str | None:
+        greatest = select(_EVENTS.c.key).where(_EVENTS.c.source == source, _EVENTS.c.key.is_not(None))
+        with self._database.reading() as connection:
+            return connection.scalar(greatest.order_by(_EVENTS.c.key.desc()).limit(1))
+
+    def now(self) -> datetime:
+        with self._database.reading() as connection:
+            now: datetime = connection.execute(select(DatabaseNow())).scalar_one()
+        return now
 
     def read(self, selection: Selection, *, limit: int) -> list[RecordedEvent]:
         statement = within(select_events(), _EVENTS, selection, after=selection.after, limit=limit)

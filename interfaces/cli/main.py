@@ -8,7 +8,7 @@ import typer
 
 from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
-from interfaces.cli.commands import dead, events, index, operations, pipelines, replays, run, search, sending
+from interfaces.cli.commands import dead, events, index, operations, pipelines, replays, run, schedules, search, sending
 
 app = typer.Typer(
     name="playhead",
@@ -26,6 +26,7 @@ for name, group in (
     ("replay", replays.app),
     ("index", index.app),
     ("pipelines", pipelines.app),
+    ("schedules", schedules.app),
     ("db", operations.db),
     ("config", operations.config),
 ):

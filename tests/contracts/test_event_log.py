@@ -215,3 +215,19 @@ def test_an_event_is_found_by_its_source_and_key(store: Store):
     assert found.id == event.id
     assert store.events.with_key("there", "k") is None
     assert store.events.with_key("here", "other") is None
+
+
+def test_the_greatest_key_of_a_source_is_found(store: Store):
+    assert store.events.last_key("clock") is None
+    store.events.append(
+        [NewEventFactory(source="clock", key=key) for key in ("2026-01-02", "2026-01-03", "2026-01-01")]
+    )
+    store.events.append([NewEventFactory(source="other", key="2027-01-01"), NewEventFactory(source="clock")])
+    assert store.events.last_key("clock") == "2026-01-03"
+
+
+def test_the_logs_clock_is_the_one_that_events_are_recorded_by(store: Store):
+    before = store.events.now()
+    store.events.append([NewEventFactory()])
+    [event] = store.events.read(Selection(), limit=1)
+    assert before <= event.recorded_at <= store.events.now()

@@ -7,16 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 
+from application.ports.dispatcher import Silence
 from application.subscription import Selection, of_pipeline
+from application.use_cases.schedules import Clockwork
 from domain.errors import Unavailable
+from domain.registry import PipelineRegistry
+from domain.schedule import Schedule
 from infrastructure.sql.engine import open_lock
 from infrastructure.sql.store import SqlStore
 from tests.concurrency import at_once, rolled_back_append
-from tests.factories import NewEventFactory
+from tests.factories import NewEventFactory, event_id
 from tests.stores import opened
+from tests.unit.orders import pipeline
 
 ORDERS = of_pipeline("orders", batch=7)
 WRITERS = 8
@@ -102,3 +109,31 @@ def test_a_writer_that_another_process_keeps_waiting_is_told_so(sqlite_url: str,
         fcntl.flock(other, fcntl.LOCK_UN)
         store.events.append([NewEventFactory()])
         assert store.events.head() == 1
+
+
+def test_of_several_clocks_that_tick_at_once_one_sends_each_slot(sql_store: SqlStore):
+    began = sql_store.events.now().replace(microsecond=0)
+
+    def slots(_: Schedule, after: datetime) -> Iterator[datetime]:
+        """A slot each second."""
+        return (after.replace(microsecond=0) + timedelta(seconds=number) for number in count(1))
+
+    schedule = Schedule(name="often", cron="* * * * *", type="order.placed", data={"number": 1}, missed="all")
+    registry = PipelineRegistry([pipeline(schedules=(schedule,))])
+
+    def tick(number: int) -> int:
+        ids = count(number * 100)
+        times = iter([began, began + timedelta(seconds=29)])
+        clockwork = Clockwork(
+            registry=registry,
+            slots=slots,
+            events=sql_store.events,
+            dispatcher=Silence(),
+            new_id=lambda: event_id(next(ids)),
+            now=lambda: next(times),
+        )
+        return clockwork.tick() + clockwork.tick()
+
+    sent = at_once(6, tick)
+
+    assert sum(sent) == sql_store.events.head() == 29

@@ -314,3 +314,14 @@ def test_a_renamed_pipelines_events_are_adopted(cli: Cli, sqlite_url: str):
     assert cli("pipelines", "adopt", "stuff", "flights").code == 2
     assert cli("pipelines", "adopt", "things", "flights").code == 2
     assert cli("pipelines", "adopt", "things", "nosuch").code == 3
+
+
+def test_schedules_are_listed_with_their_next_slot(cli: Cli, sqlite_url: str):
+    assert "no loaded pipeline" in cli("schedules", "list").err
+    schedule = 'Schedule(name="hourly", cron="0 * * * *", type="thing.seen", data={"n": 1})'
+    text = THINGS.replace("import Pipeline, node", "import Pipeline, Schedule, node")
+    cli.module("scheduled_pipelines", text.replace("invert)", f"invert), schedules=({schedule},)"))
+    [found] = cli("schedules", "list", "--json").json
+    assert (found["schedule"]["name"], found["pipeline"], found["last"]) == ("hourly", "things", None)
+    assert found["next"].endswith(":00:00Z")
+    assert "hourly" in cli("schedules", "list").out

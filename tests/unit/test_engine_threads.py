@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from application.engine import Batch, Engine, Outcome
-from application.pulse import Watchdog
 from application.subscription import of_pipeline
 from application.sweep import Sweeper
 from infrastructure.embedded import engine_threads
@@ -35,10 +34,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def start(threads: EngineThreads, bench: Bench, engine: Engine) -> None:
-    claims = bench.store.claims
-    subscriptions = [work.subscription for work in engine.works.values()]
-    watchdog = Watchdog(claims, subscriptions, engine.pulse, patience=30)
-    threads.start(engine, Sweeper(claims, threads, ["orders"]), watchdog, bench.journal)
+    sweeper = Sweeper(bench.store.claims, threads, ["orders"])
+    threads.start(engine, {"sweep": sweeper.sweep}, bench.journal)
 
 
 def test_each_subscription_is_worked_once_unasked(bench: Bench, threads: EngineThreads) -> None:
@@ -138,9 +135,8 @@ def test_the_sweep_outlives_errors(bench: Bench, threads: EngineThreads, monkeyp
             sweeps.append(1)
             raise RuntimeError("a defect")
 
-    engine = bench.engine(dispatcher=threads)
-    watchdog = Watchdog(bench.store.claims, [], engine.pulse, patience=30)
-    threads.start(engine, Failing(bench.store.claims, threads, []), watchdog, bench.journal)
+    failing = Failing(bench.store.claims, threads, [])
+    threads.start(bench.engine(dispatcher=threads), {"sweep": failing.sweep}, bench.journal)
 
     until(lambda: len(sweeps) > 3)
     assert bench.journal.failures[0][0] == "sweep"
