@@ -30,11 +30,13 @@ class Outcome:
     """What became of one row: a context to append, and whether the row goes back.
 
     `retry`: the run ended and is tried again after a backoff. `hand_back`: it did not run, and nothing counts.
+    `after`: seconds until it is due again, in place of the engine's own.
     """
 
     position: int
     context: NewContext | None = None
     back: Literal["retry", "hand_back"] | None = None
+    after: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -179,17 +181,18 @@ class Engine:
 
     def _completion(self, subscription: Subscription, claim: Claim, outcomes: Sequence[Outcome]) -> Completion:
         requeues = []
-        for back, run in groupby(outcomes, key=lambda outcome: outcome.back):
+        for (back, after), run in groupby(outcomes, key=lambda outcome: (outcome.back, outcome.after)):
             if back is None:
                 continue
             positions = [outcome.position for outcome in run]
             retry = back == "retry"
+            delay = self._backoff(subscription, claim) if retry else self._hand_back_delay()
             requeues.append(
                 Requeue(
                     first=positions[0],
                     last=positions[-1],
                     attempt=claim.attempt + retry,
-                    delay=self._backoff(subscription, claim) if retry else self._hand_back_delay(),
+                    delay=delay if after is None else after,
                 )
             )
         contexts = [outcome.context for outcome in outcomes if outcome.context is not None]

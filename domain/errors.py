@@ -131,6 +131,12 @@ class Unavailable(PlayheadError):
     code = "unavailable"
 
 
+class EffectBusy(PlayheadError):
+    """A worker carries out effects of the same event now; the operator's action may be asked for again shortly."""
+
+    code = "effect-busy"
+
+
 class CompletionRefused(PlayheadError):
     """The database refused what a finished run wanted to append."""
 

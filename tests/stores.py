@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
+from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.replays import Replays
 from application.ports.task_states import TaskStates
@@ -28,6 +29,7 @@ class Store:
     claims: Claims
     states: TaskStates
     replays: Replays
+    ledger: EffectLedger
     later: Callable[[float], None]
 
 
@@ -54,6 +56,7 @@ def of_memory() -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        ledger=store.ledger,
         later=clock.later,
     )
 
@@ -65,6 +68,7 @@ def of_sql(store: SqlStore) -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        ledger=store.ledger,
         later=time.sleep,
     )
 

@@ -14,7 +14,7 @@ ContextStatus = Literal["completed", "failed", "dead", "discarded"]
 class NewContext:
     """A finished attempt as it is handed to a completion. `context` is the whole TaskContext as JSON text.
 
-    `emits` says that the context asks for follow-up events.
+    `emits` says that the context asks for follow-up events, `calls` that it declares calls on the world outside.
     """
 
     event_position: int
@@ -25,6 +25,7 @@ class NewContext:
     digest: str
     fingerprint: str
     emits: bool = False
+    calls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class RecordedContext:
     fingerprint: str
     emits: bool
     recorded_at: datetime
+    calls: bool = False
 
 
 class ContextLog(Protocol):

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from infrastructure.memory.claims import MemoryClaims
 from infrastructure.memory.context_log import MemoryContextLog
+from infrastructure.memory.effect_ledger import MemoryEffectLedger
 from infrastructure.memory.event_log import MemoryEventLog
 from infrastructure.memory.replays import MemoryReplays
 from infrastructure.memory.tables import MemoryTables, system_clock
@@ -21,3 +22,4 @@ class MemoryStore:
         self.claims = MemoryClaims(tables)
         self.states = MemoryTaskStates(tables)
         self.replays = MemoryReplays(tables)
+        self.ledger = MemoryEffectLedger(tables)

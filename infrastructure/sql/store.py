@@ -3,6 +3,7 @@
 from infrastructure.sql import schema
 from infrastructure.sql.claims import SqlClaims
 from infrastructure.sql.context_log import SqlContextLog
+from infrastructure.sql.effect_ledger import SqlEffectLedger
 from infrastructure.sql.engine import Database
 from infrastructure.sql.event_log import SqlEventLog
 from infrastructure.sql.replays import SqlReplays
@@ -20,6 +21,7 @@ class SqlStore:
         self.claims = SqlClaims(self.database)
         self.states = SqlTaskStates(self.database)
         self.replays = SqlReplays(self.database)
+        self.ledger = SqlEffectLedger(self.database)
 
     def upgrade(self) -> tuple[str | None, str | None]:
         """Run the migrations that are missing; the revision before and after."""
