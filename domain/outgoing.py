@@ -80,9 +80,7 @@ def place_of(url: str) -> Place:
     if not _is_host(host, bracketed="[" in parts.netloc):
         raise PermanentError(f"{shown!r} names no host that may be called: a name, or an address in its usual form.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Place(
-        scheme=parts.scheme, host=host, port=_default_port(parts.scheme) if port is None else port, path=path
-    )
+    return Place(scheme=parts.scheme, host=host, port=_default_port(parts.scheme) if port is None else port, path=path)
 
 
 def _default_port(scheme: str) -> int:
@@ -92,9 +90,11 @@ def _default_port(scheme: str) -> int:
 def _is_host(host: str, *, bracketed: bool) -> bool:
     if bracketed:
         return "%" not in host and _is_address(host, IPv6Address)
-    if _NUMBER.fullmatch(host.rpartition(".")[2]):
-        return _is_address(host, IPv4Address)
-    return _NAME.fullmatch(host) is not None
+    return _is_name(host) or _is_address(host, IPv4Address)
+
+
+def _is_name(host: str) -> bool:
+    return _NAME.fullmatch(host) is not None and not _NUMBER.fullmatch(host.rpartition(".")[2])
 
 
 def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:
@@ -130,13 +130,20 @@ def allowed_of(text: str) -> Allowed:
     """
     host, port = text.strip().lower(), None
     if match := re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?", host):
-        host, port = match[1] or match[2], match[3] and int(match[3])
+        host = match[1] or match[2]
+        port = int(match[3]) if match[3] else None
     try:
-        return Allowed(network=str(ip_network(host)), port=port)
-    except ValueError:
-        if not _NAME.fullmatch(host) or _NUMBER.fullmatch(host.rpartition(".")[2]) or port == 0:
-            raise ValueError(f"{text!r} is no host and no network, such as hooks.local:9000 or 10.0.0.0/8") from None
-        return Allowed(name=host, port=port)
+        _check_port(port)
+        if not _is_name(host):
+            return Allowed(network=str(ip_network(host)), port=port)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no host and no network, such as hooks.local:9000 or 10.0.0.0/8") from error
+    return Allowed(name=host, port=port)
+
+
+def _check_port(port: int | None) -> None:
+    if port is not None and not 0 < port < 1 << 16:
+        raise ValueError(f"{port} is no port")
 
 
 def refusal_of(place: Place, addresses: Sequence[str], allowed: Sequence[Allowed]) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from application.ports.claims import Claims
 from application.ports.event_log import EventLog
 from application.subscription import of_pipeline
+from application.use_cases.effects import EFFECTS
 from application.use_cases.results import INDEX
 from domain.registry import PipelineRegistry
 
@@ -38,7 +39,7 @@ class PipelineBacklog:
 
 def pipeline_backlogs(*, claims: Claims, events: EventLog, registry: PipelineRegistry) -> Sequence[PipelineBacklog]:
     """The backlog of every pipeline that any process ever registered, by name."""
-    names = [name for name in claims.subscriptions() if name not in {INDEX, FOLLOW_UPS} and "-" not in name]
+    names = [name for name in claims.subscriptions() if name not in {INDEX, FOLLOW_UPS, EFFECTS} and "-" not in name]
     found = []
     for name, backlog in sorted(claims.backlog(names).items()):
         behind = replace(of_pipeline(name).selection, after=backlog.cursor)

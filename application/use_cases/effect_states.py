@@ -185,7 +185,7 @@ def _states(rows: Sequence[RecordedContext], *, leased: frozenset[int], ledger: 
                     status=history.status(leased=row.position in leased),
                     attempts=history.attempts,
                     due_at=history.due_at,
-                    changed_at=last and last.recorded_at,
+                    changed_at=last.recorded_at if last else None,
                     detail=last.detail if last else {},
                 )
             )

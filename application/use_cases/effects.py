@@ -199,9 +199,7 @@ class _Sender:
             }
         ).decode()
         try:
-            route, version = routed(
-                call.answer_type, data, registry=self.registry, unknown_types=self.unknown_types
-            )
+            route, version = routed(call.answer_type, data, registry=self.registry, unknown_types=self.unknown_types)
         except (UnknownType, InvalidEvent) as error:
             return {"answer_refused": error.detail[:KEPT_BODY]}
         new = NewEvent(

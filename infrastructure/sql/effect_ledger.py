@@ -6,7 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, exists, func, insert, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from application.ports.effect_ledger import EffectClaim, EffectLedger, Entry, NewEntry, Phase
@@ -107,7 +119,7 @@ def _is_disabled(connection: Connection, url: str) -> bool:
 
 def _is_last(phases: Sequence[Phase]) -> ColumnElement[bool]:
     # Written into the statement, so that the partial index of what is dead is found.
-    named = bindparam(None, list(phases), expanding=True, literal_execute=True)
+    named: BindParameter[list[Phase]] = bindparam(None, list(phases), expanding=True, literal_execute=True)
     later = exists().where(_LATER.c.effect_id == _STEPS.c.effect_id, _LATER.c.position > _STEPS.c.position)
     return and_(_STEPS.c.phase.in_(named), ~later)
 
