@@ -96,28 +96,18 @@ def _callers(settings: Settings) -> dict[str, Caller]:
 
 def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:
     batch, lease = settings.claim_batch, settings.lease_seconds
-    follow_ups = Selection(where={"emits": True, "generation": 0})
-    results = Selection(where={"status": "completed", "generation": 0})
+    on_contexts = (
+        (FOLLOW_UPS, {"emits": True, "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
+        (INDEX, {"status": "completed", "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
+        (EFFECTS, DECLARES_CALLS, 1, SCHEDULE),
+    )
     subscriptions = [
         *(of_pipeline(pipeline.name, batch=batch, lease=lease, retry=pipeline.retry) for pipeline in registry),
         *(
             Subscription(
-                name=name,
-                log="task_contexts",
-                selection=selection,
-                batch=batch,
-                lease=lease,
-                retry=UNTIL_IT_SUCCEEDS,
+                name=name, log="task_contexts", selection=Selection(where=where), batch=size, lease=lease, retry=retry
             )
-            for name, selection in ((FOLLOW_UPS, follow_ups), (INDEX, results))
-        ),
-        Subscription(
-            name=EFFECTS,
-            log="task_contexts",
-            selection=Selection(where=DECLARES_CALLS),
-            batch=1,
-            lease=lease,
-            retry=SCHEDULE,
+            for name, where, size, retry in on_contexts
         ),
     ]
     return {subscription.name: subscription for subscription in subscriptions}

@@ -8,7 +8,7 @@ import typer
 
 from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
-from interfaces.cli.commands import events, index, operations, pipelines, replays, run, search, sending
+from interfaces.cli.commands import effects, events, index, operations, pipelines, replays, run, search, sending
 
 app = typer.Typer(
     name="playhead",
@@ -22,6 +22,7 @@ for commands in (run.app, sending.app, search.app, operations.app):
     app.registered_commands += commands.registered_commands
 for name, group in (
     ("events", events.app),
+    ("effects", effects.app),
     ("replay", replays.app),
     ("index", index.app),
     ("pipelines", pipelines.app),

@@ -10,6 +10,8 @@ from application.appender import Appender
 from application.follower import Follower
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
+from application.ports.dispatcher import Dispatcher
+from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
@@ -29,6 +31,8 @@ class Api:
     events: EventLog
     contexts: ContextLog
     claims: Claims
+    ledger: EffectLedger
+    dispatcher: Dispatcher
     states: TaskStates
     search_index: SearchIndex
     appender: Appender
@@ -46,6 +50,8 @@ class Api:
             events=container.events(),
             contexts=container.contexts(),
             claims=container.claims(),
+            ledger=container.ledger(),
+            dispatcher=container.dispatcher(),
             states=container.states(),
             search_index=container.search_index(),
             appender=container.appender(),
@@ -63,6 +69,10 @@ class Api:
             "states": self.states,
             "registry": self.registry,
         }
+
+    def effect_ports(self) -> dict[str, Any]:
+        """What reading effects touches."""
+        return {"ledger": self.ledger, "contexts": self.contexts, "claims": self.claims}
 
 
 def api(request: Request) -> Api:

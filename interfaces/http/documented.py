@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from interfaces.http.effect_schemas import EFFECT_SCHEMAS
 from interfaces.http.search_models import SearchBody
 
 
@@ -136,12 +137,13 @@ COMPONENTS: dict[str, Any] = {
     "Task": _TASK,
     "Outcomes": _ITEMS,
     "Event": _RECORDED_EVENT,
+    **EFFECT_SCHEMAS,
     **_SEARCH,
 }
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
     404: "There is nothing of this id.",
-    409: "The subject's last event is not at the expected position.",
+    409: "The subject's last event is not at the expected position; of an effect, a worker is at it now.",
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
     422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
@@ -225,6 +227,9 @@ EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
 CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
 TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
+EFFECTS: dict[str, Any] = {"responses": _answers(400, 503, _200=ref("Effects"))}
+EFFECT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("EffectLife"))}
+RETRY_EFFECT: dict[str, Any] = {"responses": _answers(404, 409, 503, _200=ref("EffectRetried"))}
 SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
 POST_SEARCH: dict[str, Any] = {
     "responses": _answers(400, 413, 415, 503),
