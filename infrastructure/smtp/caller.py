@@ -74,9 +74,7 @@ class SmtpCaller(Caller):
 
     def _send(self, server: MailServer, message: EmailMessage, deadline: Deadline) -> CallResult:
         tls = self._tls() if server.tls else None
-        connection = _Smtp(deadline, tls, self._seconds, own_name=domain_of(self._sender))
-        connection.connect(server.host, server.port)
-        with connection:
+        with _Smtp(server, deadline, tls, self._seconds, own_name=domain_of(self._sender)) as connection:
             if server.starttls:
                 connection.starttls(context=self._tls())
             if server.user is not None:
@@ -89,11 +87,14 @@ class SmtpCaller(Caller):
 class _Smtp(smtplib.SMTP):
     """An SMTP connection under a deadline, with TLS from its beginning where a context is given."""
 
-    def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None, seconds: float, *, own_name: str) -> None:
+    def __init__(
+        self, server: MailServer, deadline: Deadline, tls: ssl.SSLContext | None, seconds: float, *, own_name: str
+    ) -> None:
         self._deadline = deadline
         self._tls = tls
         self._seconds = seconds
-        super().__init__(local_hostname=own_name)  # else the library would look it up, for as long as that takes
+        # With no name of its own the library would look one up, for as long as that takes.
+        super().__init__(server.host, server.port, local_hostname=own_name)
 
     def _get_socket(self, host: str, port: int, timeout: Any) -> socket.socket:  # noqa: ARG002  # the library's hook
         connection = socket.create_connection((host, port), min(CONNECT_SECONDS, self._seconds))
