@@ -1,6 +1,7 @@
 """A deadline for a whole exchange over a socket, where a socket's own time-out is one for each wait."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,3 +49,19 @@ def within(seconds: float) -> Iterator[Deadline]:
         yield deadline
     finally:
         timer.cancel()
+
+
+def secured(connection: socket.socket, tls: ssl.SSLContext, name: str, deadline: Deadline) -> ssl.SSLSocket:
+    """Begin TLS with a server of this name, the handshake under the deadline too.
+
+    Raises:
+        OSError: the server is not who it should be, or does not answer so.
+    """
+    wrapped = tls.wrap_socket(connection, server_hostname=name, do_handshake_on_connect=False)
+    deadline.watch(wrapped)
+    try:
+        wrapped.do_handshake()
+    except BaseException:
+        wrapped.close()
+        raise
+    return wrapped

@@ -1,6 +1,5 @@
-"""Servers of a test's own: a Redis that is killed, a door before a server that may be shut, receivers of calls."""
+"""Servers of a test's own: a Redis that is killed, a door before a server that may be shut, a receiver of calls."""
 
-import asyncio
 import socket
 import ssl
 import subprocess
@@ -15,8 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope
 
 
 @contextmanager
@@ -195,67 +192,3 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None: ...
-
-
-class _Controller(Controller):
-    """On a free port, which is known once it listens."""
-
-    def _trigger_server(self) -> None:
-        assert self.server is not None
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
-@dataclass(kw_only=True)
-class Mailbox:
-    """A mail server on this machine that keeps every e-mail.
-
-    `replies` are answered in place of its own: to `MAIL`, `RCPT`, `RCPT address` or `DATA`; `silence` is none at all.
-    """
-
-    port: int = 0
-    envelopes: list[Envelope] = field(default_factory=list)
-    logins: list[tuple[str, str]] = field(default_factory=list)
-    replies: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.port}"
-
-    @classmethod
-    @contextmanager
-    def running(cls, *, tls: ssl.SSLContext | None = None, implicit: bool = False) -> "Iterator[Mailbox]":
-        mailbox = cls()
-        options = {"tls_context": tls, "require_starttls": True} if tls is not None and not implicit else {}
-        controller = _Controller(
-            mailbox, hostname="127.0.0.1", port=0, ssl_context=tls if implicit else None, authenticator=mailbox._login,
-            auth_require_tls=not implicit, auth_exclude_mechanism=["LOGIN"], **options,
-        )  # fmt: skip
-        controller.start()
-        mailbox.port = controller.port
-        try:
-            yield mailbox
-        finally:
-            controller.stop()
-
-    def _login(self, _: Any, __: Any, ___: Any, ____: str, data: Any) -> AuthResult:
-        self.logins.append((data.login.decode(), data.password.decode()))
-        return AuthResult(success=True)
-
-    async def handle_MAIL(self, _: Any, __: Any, envelope: Envelope, address: str, ___: Any) -> str:  # noqa: N802  # as aiosmtpd calls it
-        envelope.mail_from = address
-        return self.replies.get("MAIL", "250 OK")
-
-    async def handle_RCPT(self, _: Any, __: Any, envelope: Envelope, address: str, ___: Any) -> str:  # noqa: N802  # ditto
-        reply = self.replies.get(f"RCPT {address}", self.replies.get("RCPT", "250 OK"))
-        if reply.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return reply
-
-    async def handle_DATA(self, _: Any, __: Any, envelope: Envelope) -> str:  # noqa: N802  # ditto
-        reply = self.replies.get("DATA", "250 OK")
-        if reply == "silence":
-            await asyncio.sleep(2)
-        if reply.startswith("250"):
-            self.envelopes.append(envelope)
-        return reply

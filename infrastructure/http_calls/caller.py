@@ -15,7 +15,7 @@ from application.ports.caller import MAX_ANSWER, Answer, Caller, CallResult
 from domain.effects import Call, HttpCall
 from domain.errors import PermanentError
 from domain.outgoing import Place, place_of
-from infrastructure.deadline import CONNECT_SECONDS, WHOLE_SECONDS, Deadline, within
+from infrastructure.deadline import CONNECT_SECONDS, WHOLE_SECONDS, Deadline, secured, within
 from infrastructure.http_calls.guard import Guard, Refused
 from infrastructure.http_calls.signature import signed
 
@@ -130,8 +130,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock = plain
         self._deadline.watch(plain)
         if self._tls is not None:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self._place.host)
-            self._deadline.watch(self.sock)
+            self.sock = secured(plain, self._tls, self._place.host, self._deadline)
 
     def _connected(self) -> socket.socket:
         seconds = min(CONNECT_SECONDS, self._seconds)

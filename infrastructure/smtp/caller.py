@@ -4,6 +4,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate
@@ -11,7 +12,7 @@ from typing import Any
 
 from application.ports.caller import Answer, Caller, CallResult
 from domain.effects import Call, Email
-from infrastructure.deadline import CONNECT_SECONDS, WHOLE_SECONDS, Deadline, within
+from infrastructure.deadline import CONNECT_SECONDS, WHOLE_SECONDS, Deadline, secured, within
 from infrastructure.smtp.server import MailServer, domain_of
 
 _PERMANENT = range(500, 600)
@@ -74,12 +75,19 @@ class SmtpCaller(Caller):
 
     def _send(self, server: MailServer, message: EmailMessage, deadline: Deadline) -> CallResult:
         tls = self._tls() if server.tls else None
-        with _Smtp(server, deadline, tls, self._seconds, own_name=domain_of(self._sender)) as connection:
+        connection = _Smtp(server, deadline, tls, self._seconds, own_name=domain_of(self._sender))
+        try:
             if server.starttls:
                 connection.starttls(context=self._tls())
+                assert connection.sock is not None
+                deadline.watch(connection.sock)
             if server.user is not None:
                 connection.login(server.user, server.password or "")
             refused = connection.send_message(message)
+            with suppress(OSError):  # it has taken the e-mail; how it parts changes nothing
+                connection.quit()
+        finally:
+            connection.close()
         answer = Answer(status=250, content_type=None, body="accepted by the mail server")
         return CallResult(phase="done", answer=answer, detail={"refused": sorted(refused)} if refused else {})
 
@@ -101,8 +109,7 @@ class _Smtp(smtplib.SMTP):
         connection.settimeout(self._seconds)
         self._deadline.watch(connection)
         if self._tls is not None:
-            connection = self._tls.wrap_socket(connection, server_hostname=host)
-            self._deadline.watch(connection)
+            connection = secured(connection, self._tls, host, self._deadline)
         return connection
 
 

@@ -13,7 +13,7 @@ from infrastructure.smtp.caller import SmtpCaller
 from infrastructure.smtp.server import MailServer, domain_of
 from playhead import Email
 from tests.factories import event_id
-from tests.servers import Mailbox
+from tests.mailbox import Mailbox
 
 ID = event_id(7)
 MAIL = Email(to=["a@example.org", "b@example.org"], subject="Späŧ", text="Grüße\n.\nEnd", html="<p>Grüße</p>")
@@ -53,6 +53,12 @@ def test_a_plain_email_has_one_part(mailbox: Mailbox):
 
     [envelope] = mailbox.envelopes
     assert not read(envelope.content).is_multipart()
+
+
+def test_an_email_that_was_taken_is_done_however_the_server_parts(mailbox: Mailbox):
+    mailbox.replies["QUIT"] = "500 what"
+
+    assert caller(mailbox).call(MAIL, effect_id=ID).phase == "done"
 
 
 @pytest.mark.parametrize("subject", ["Hello\r\nBcc: all@example.org", "Hello\nBcc: all@example.org"])
