@@ -242,7 +242,7 @@ class Container(containers.DeclarativeContainer):
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry)
-    metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, contexts=contexts)
+    metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart
     )

@@ -7,7 +7,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from application.ports.claims import Claims
-from application.ports.context_log import ContextLog
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.use_cases.backlogs import pipeline_backlogs
@@ -27,16 +26,13 @@ class Metrics(Collector):
         claims: Claims,
         events: EventLog,
         registry: PipelineRegistry,
-        *,
         ledger: EffectLedger,
-        contexts: ContextLog,
     ) -> None:
         self._journal = journal
         self._claims = claims
         self._events = events
         self._registry = registry
         self._ledger = ledger
-        self._contexts = contexts
         self._read = CollectorRegistry()
         self._read.register(self)
 
@@ -74,6 +70,6 @@ class Metrics(Collector):
         head = GaugeMetricFamily("playhead_events_head", "The last position of the events log.")
         head.add_metric([], self._events.head())
         effects = GaugeMetricFamily("playhead_effects", "Effects that an operator must look at.", labels=["status"])
-        for status, count in count_effects(ledger=self._ledger, contexts=self._contexts).items():
+        for status, count in count_effects(ledger=self._ledger).items():
             effects.add_metric([status], count)
         return [waiting, unloaded, lag, head, effects]

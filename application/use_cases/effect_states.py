@@ -12,6 +12,7 @@ from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger, Entry, NewEntry, Phase
 from application.subscription import Selection
 from application.use_cases.effects import EFFECTS, declared_by
+from application.use_cases.events import is_id
 from domain.errors import EffectBusy, InvalidRequest, NotFound, PermanentError
 from domain.outgoing import place_of
 
@@ -67,22 +68,22 @@ def list_effects(
     return sorted(found, key=lambda each: (-each.context_position, each.effect_id))[:limit]
 
 
-def count_effects(*, ledger: EffectLedger, contexts: ContextLog) -> Mapping[EffectStatus, int]:
+def count_effects(*, ledger: EffectLedger) -> Mapping[EffectStatus, int]:
     """How many effects are dead, and how many unknown: what an operator must look at."""
     waiting = [claim.context_position for claim in ledger.claims(EFFECTS) if not claim.leased]
-    states = _states(_read(waiting, contexts), leased=frozenset(), ledger=ledger)
+    reading = _Reading.of(waiting, ledger)
     return {
         "dead": ledger.count_last(_ENDED["dead"]),
-        "unknown": sum(state.status == "unknown" for state in states),
+        "unknown": sum(
+            reading.status(history.entries[0].context_position, effect_id) == "unknown"
+            for effect_id, history in reading.histories.items()
+        ),
     }
 
 
 def effects_of(rows: Iterable[RecordedContext], *, ledger: EffectLedger) -> list[EffectState]:
     """The effects that contexts declare; those that replays made are not carried out, and left out."""
-    live = [row for row in rows if row.calls and row.generation == 0]
-    if not live:
-        return []
-    return _states(live, leased=_leased(ledger), ledger=ledger)
+    return _states([row for row in rows if row.calls and row.generation == 0], ledger=ledger)
 
 
 def get_effect(effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, claims: Claims) -> EffectLife:
@@ -91,7 +92,8 @@ def get_effect(effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, cl
     Raises:
         NotFound: no effect has the id.
     """
-    steps = ledger.of_effect(effect_id)
+    effect_id = effect_id.lower()
+    steps = ledger.of_effect(effect_id) if is_id(effect_id) else []
     if steps:
         found = effects_of(_read([steps[0].context_position], contexts), ledger=ledger)
     else:
@@ -118,7 +120,7 @@ def retry_effect(
         return Retried(state=life.state, changed=False)
     last = life.steps[-1]
     entry = NewEntry(
-        effect_id=effect_id,
+        effect_id=last.effect_id,
         context_position=last.context_position,
         event_id=last.event_id,
         kind=last.kind,
@@ -157,38 +159,58 @@ def _open_effects(limit: int, *, ledger: EffectLedger, contexts: ContextLog, cla
     rows = _read([claim.context_position for claim in ledger.claims(EFFECTS)][-limit:], contexts)
     if backlog.cursor < backlog.head:
         rows += contexts.read(Selection(where=DECLARES_CALLS, after=backlog.cursor), limit=limit)
-    return _states(rows, leased=_leased(ledger), ledger=ledger)
-
-
-def _leased(ledger: EffectLedger) -> frozenset[int]:
-    return frozenset(claim.context_position for claim in ledger.claims(EFFECTS) if claim.leased)
+    return _states(rows, ledger=ledger)
 
 
 def _read(positions: Sequence[int], contexts: ContextLog) -> list[RecordedContext]:
     return contexts.read(Selection(positions=tuple(sorted(positions))), limit=len(positions)) if positions else []
 
 
-def _states(rows: Sequence[RecordedContext], *, leased: frozenset[int], ledger: EffectLedger) -> list[EffectState]:
-    histories = histories_of(ledger.of_contexts([row.position for row in rows]))
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The histories of the effects of some contexts, and which of them are at work.
+
+    They are read before and after the claims: what moved meanwhile is at work, whatever its claim was in between.
+    """
+
+    histories: Mapping[str, History]
+    leased: frozenset[int]
+    moved: frozenset[str]
+
+    @classmethod
+    def of(cls, positions: Sequence[int], ledger: EffectLedger) -> "_Reading":
+        before = histories_of(ledger.of_contexts(positions))
+        leased = frozenset(claim.context_position for claim in ledger.claims(EFFECTS) if claim.leased)
+        histories = histories_of(ledger.of_contexts(positions))
+        moved = (key for key, history in histories.items() if before.get(key, History()).last != history.last)
+        return cls(histories, leased, frozenset(moved))
+
+    def status(self, position: int, effect_id: str) -> EffectStatus:
+        """The state of an effect of the context at a position."""
+        history = self.histories.get(effect_id, History())
+        return history.status(leased=position in self.leased or effect_id in self.moved)
+
+
+def _states(rows: Sequence[RecordedContext], *, ledger: EffectLedger) -> list[EffectState]:
+    reading = _Reading.of([row.position for row in rows], ledger)
     states = []
-    for row in rows:
-        for declared in declared_by(row):
-            history = histories.get(declared.effect_id, History())
-            last = history.last
-            states.append(
-                EffectState(
-                    effect_id=declared.effect_id,
-                    event_id=declared.context.event.id,
-                    context_position=row.position,
-                    kind=declared.call.kind,
-                    target=declared.call.target,
-                    status=history.status(leased=row.position in leased),
-                    attempts=history.attempts,
-                    due_at=history.due_at,
-                    changed_at=last.recorded_at if last else None,
-                    detail=last.detail if last else {},
-                )
+    for declared in (each for row in rows for each in declared_by(row)):
+        history = reading.histories.get(declared.effect_id, History())
+        last = history.last
+        states.append(
+            EffectState(
+                effect_id=declared.effect_id,
+                event_id=declared.context.event.id,
+                context_position=declared.row.position,
+                kind=declared.call.kind,
+                target=declared.call.target,
+                status=reading.status(declared.row.position, declared.effect_id),
+                attempts=history.attempts,
+                due_at=history.due_at,
+                changed_at=last.recorded_at if last else None,
+                detail=last.detail if last else {},
             )
+        )
     return states
 
 

@@ -27,6 +27,8 @@ from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import ClaimRow
 
 _STEPS: Table = EffectStepRow.__table__  # type: ignore[assignment]  # declarative types __table__ as FromClause
+_PARAMETERS = 10_000
+"""Positions that one statement names; databases have a limit."""
 _LATER = _STEPS.alias("later")
 
 
@@ -56,7 +58,9 @@ class SqlEffectLedger(EffectLedger):
         return self._read(_STEPS.c.effect_id == effect_id)
 
     def of_contexts(self, positions: Sequence[int]) -> list[Entry]:
-        return self._read(_STEPS.c.context_position.in_(positions)) if positions else []
+        parts = (positions[begin : begin + _PARAMETERS] for begin in range(0, len(positions), _PARAMETERS))
+        found = [entry for part in parts for entry in self._read(_STEPS.c.context_position.in_(part))]
+        return sorted(found, key=lambda entry: entry.position)
 
     def _read(self, condition: ColumnElement[bool]) -> list[Entry]:
         with self._database.reading() as connection:

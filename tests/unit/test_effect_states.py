@@ -3,7 +3,16 @@
 import pytest
 
 from application.ports.caller import CallResult
-from application.use_cases.effect_states import count_effects, effects_of, enable_endpoint, get_effect, retry_effect
+from application.ports.claims import Completion
+from application.ports.effect_ledger import NewEntry
+from application.use_cases.effect_states import (
+    EffectState,
+    count_effects,
+    effects_of,
+    enable_endpoint,
+    get_effect,
+    retry_effect,
+)
 from application.use_cases.effects import EFFECTS
 from domain.errors import EffectBusy, InvalidRequest, NotFound
 from playhead import HttpCall
@@ -24,8 +33,21 @@ def retry(bench: EffectBench, effect_id: str):
     return retry_effect(effect_id, dispatcher=bench.dispatcher, **ports(bench))
 
 
+def step(state: EffectState, phase: str) -> NewEntry:
+    """The next step of an effect's first attempt."""
+    return NewEntry(
+        effect_id=state.effect_id,
+        context_position=state.context_position,
+        event_id=state.event_id,
+        kind=state.kind,
+        target=state.target,
+        attempt=1,
+        phase=phase,
+    )
+
+
 def counts(bench: EffectBench) -> dict:
-    return dict(count_effects(ledger=bench.store.ledger, contexts=bench.store.contexts))
+    return dict(count_effects(ledger=bench.store.ledger))
 
 
 def test_effects_are_listed_by_status_the_newest_context_first():
@@ -49,6 +71,42 @@ def test_dead_and_unknown_effects_are_counted():
     assert counts(bench) == {"dead": 2, "unknown": 0}
     bench.clock.later(31)
     assert counts(bench) == {"dead": 2, "unknown": 1}
+
+
+def test_an_effect_that_ends_while_it_is_looked_at_is_never_unknown():
+    bench = EffectBench()
+    bench.post()
+    ledger, [state] = bench.store.ledger, bench.states()
+    claim = bench.store.claims.take(bench.subscription, owner="w")
+    ledger.write(step(state, "intent"))
+    real = ledger.claims
+
+    def after_its_end(subscription):
+        ledger.write(step(state, "done"))
+        bench.store.claims.complete(claim, Completion())
+        return real(subscription)
+
+    ledger.claims = after_its_end
+    rows = bench.store.contexts.of_event(1)
+
+    assert [each.status for each in effects_of(rows, ledger=ledger)] == ["done"]
+
+
+def test_an_effect_that_is_begun_while_it_is_looked_at_is_never_unknown():
+    bench = EffectBench()
+    bench.post()
+    ledger, [state] = bench.store.ledger, bench.states()
+    real = ledger.claims
+
+    def before_its_beginning(subscription):
+        found = real(subscription)
+        bench.store.claims.take(bench.subscription, owner="w")
+        ledger.write(step(state, "intent"))
+        return found
+
+    ledger.claims = before_its_beginning
+
+    assert [each.status for each in effects_of(bench.store.contexts.of_event(1), ledger=ledger)] == ["pending"]
 
 
 def test_an_effect_is_told_step_by_step_also_before_it_was_tried():
