@@ -33,12 +33,14 @@ class Outcome:
     """What became of one row: a context to append, and whether the row goes back.
 
     `retry`: the run ended and is tried again after a backoff. `hand_back`: it cannot run here now, and nothing counts.
-    `behind`: it waits for a row before it. With `holds` nothing follows this row until an operator decides about it.
+    `behind`: it waits for a row before it. `after`: seconds until it is due again, in place of the engine's own. With
+    `holds` nothing follows this row until an operator decides about it.
     """
 
     position: int
     context: NewContext | None = None
     back: Literal["retry", "hand_back", "behind"] | None = None
+    after: float | None = None
     holds: bool = False
 
 
@@ -212,14 +214,19 @@ class Engine:
 
     def _completion(self, subscription: Subscription, claim: Claim, outcomes: Sequence[Outcome]) -> Completion:
         requeues = []
-        for back, run in groupby(outcomes, key=lambda outcome: outcome.back):
+        for (back, after), run in groupby(outcomes, key=lambda outcome: (outcome.back, outcome.after)):
             if back is None:
                 continue
             positions = [outcome.position for outcome in run]
             retry = back == "retry"
             delays = {"retry": self._backoff(subscription, claim), "hand_back": self._hand_back_delay(), "behind": 0.0}
             requeues.append(
-                Requeue(first=positions[0], last=positions[-1], attempt=claim.attempt + retry, delay=delays[back])
+                Requeue(
+                    first=positions[0],
+                    last=positions[-1],
+                    attempt=claim.attempt + retry,
+                    delay=delays[back] if after is None else after,
+                )
             )
         contexts = [outcome.context for outcome in outcomes if outcome.context is not None]
         hold = next((outcome.position for outcome in outcomes if outcome.holds), None)

@@ -92,11 +92,14 @@ class TaskContext:
         """Ask for an effect, in the name of the node at work. It is kept as the JSON that a later reader will see.
 
         Raises:
-            PermanentError: a value of the effect has no JSON form, or holds NaN or an infinity.
+            PermanentError: a value of the effect has no JSON form, or holds NaN or an infinity; or the effect could
+                never be carried out, such as a call to what is no URL.
         """
         ordinal = sum(other.node == self.node for other in self.effects)
         members = effect.members() | {"node": self.node, "ordinal": ordinal}
-        return self._with(effects=(*self.effects, effect_from_members(_plain(self.node, members))))
+        declared = effect_from_members(_plain(self.node, members))
+        declared.check()
+        return self._with(effects=(*self.effects, declared))
 
     def at(self, node: str) -> Self:
         """The context as this node receives it."""

@@ -1,9 +1,28 @@
 """Effects: what a node wants done in the world, declared as data and carried out by a subscription."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic_core import to_json
+
+from domain.errors import PermanentError
+from domain.events import derived_id
+from domain.outgoing import place_of
+
+MAX_RECIPIENTS = 100
+MAX_BODY = 1 << 20
+"""Bytes of the text of an e-mail, or of the body of a call."""
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,2000}")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect"})
+_SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])")
+_SUBJECT = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029]{1,900}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +33,9 @@ class Effect:
 
     node: str = ""
     ordinal: int = 0
+
+    def check(self) -> None:
+        """Refuse what could never be carried out (`PermanentError`). Asked when it is declared, not when it is read."""
 
     def members(self) -> dict[str, Any]:
         """The effect as JSON members."""
@@ -46,7 +68,90 @@ class EmitEvent(Effect):
     not_before: datetime | str | None = None
 
 
-_KINDS: dict[str, type[Effect]] = {effect.kind: effect for effect in (IndexDocument, EmitEvent)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Effect):
+    """A call on the world outside: carried out at least once, under one id for ever, after the run was committed.
+
+    With `answer_type` the answer is appended as an event of that type, whose data are `effect_id`, `status`,
+    `content_type` and `body`. What is declared is stored for ever, so it may hold no secret.
+    """
+
+    answer_type: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Whom it reaches, for people."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall(Call):
+    """Call a web server. A body that is text is sent as it is, None as no body, anything else as JSON."""
+
+    kind: ClassVar[str] = "http_call"
+
+    url: str
+    body: Any = None
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str:
+        return self.url
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the body."""
+        if self.body is None:
+            return b""
+        return self.body.encode() if isinstance(self.body, str) else to_json(self.body)
+
+    def check(self) -> None:
+        place_of(self.url)
+        if self.method not in _METHODS:
+            raise PermanentError(f"A call's method is one of {', '.join(_METHODS)}, not {str(self.method)[:20]!r}.")
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(str(value)):
+                raise PermanentError(f"The header {name[:100]!r} is not printable ASCII on one line.")
+            if name.lower() in _SECRET:
+                raise PermanentError(f"The header {name!r} holds a secret, and what is declared is stored for ever.")
+            if name.lower() in _OURS or name.lower().startswith("webhook-"):
+                raise PermanentError(f"The header {name!r} is set by the service itself.")
+        if len(self.content) > MAX_BODY:
+            raise PermanentError(f"The body of a call may be {MAX_BODY:,} bytes.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Email(Call):
+    """Send an e-mail from the operator's address; with `html` in both forms."""
+
+    kind: ClassVar[str] = "email"
+
+    to: Sequence[str]
+    subject: str
+    text: str
+    html: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "to", (self.to,) if isinstance(self.to, str) else tuple(self.to))
+
+    @property
+    def target(self) -> str:
+        return ", ".join(self.to)
+
+    def check(self) -> None:
+        if not 1 <= len(self.to) <= MAX_RECIPIENTS:
+            raise PermanentError(f"An e-mail goes to 1 to {MAX_RECIPIENTS} addresses, not {len(self.to)}.")
+        for address in self.to:
+            if not _ADDRESS.fullmatch(address):
+                raise PermanentError(f"{address[:100]!r} is not an e-mail address such as user@example.org.")
+        if not _SUBJECT.fullmatch(self.subject):
+            raise PermanentError("The subject of an e-mail is one line of 1 to 900 characters.")
+        if len(self.text.encode()) + len((self.html or "").encode()) > MAX_BODY:
+            raise PermanentError(f"The text of an e-mail may be {MAX_BODY:,} bytes.")
+
+
+_KINDS: dict[str, type[Effect]] = {effect.kind: effect for effect in (IndexDocument, EmitEvent, HttpCall, Email)}
 _NAMES = {effect: tuple(field.name for field in fields(effect)) for effect in _KINDS.values()}
 
 
@@ -54,3 +159,9 @@ def effect_from_members(members: Mapping[str, Any]) -> Effect:
     """Rebuild an effect from its JSON members."""
     kind = _KINDS[members["kind"]]
     return kind(**{name: members[name] for name in _NAMES[kind]})
+
+
+def effect_id(event_id: str, effect: Effect, *, pipeline: str, generation: int) -> str:
+    """The id of a declared effect, the same for ever; of a follow-up, the id of its event."""
+    # The word is of the time when there was one kind of effect; ids that are stored keep it in use.
+    return derived_id(event_id, "follow-up", pipeline, generation, effect.node, effect.ordinal)

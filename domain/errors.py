@@ -157,6 +157,12 @@ class Stalled(PlayheadError):
     code = "stalled"
 
 
+class EffectBusy(PlayheadError):
+    """A worker carries out effects of the same event now; the operator's action may be asked for again shortly."""
+
+    code = "effect-busy"
+
+
 class CompletionRefused(PlayheadError):
     """The database refused what a finished run wanted to append."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from application.ports.search_index import SearchIndex
 from application.use_cases.backlogs import PipelineBacklog, pipeline_backlogs
+from application.use_cases.effect_states import count_effects
 from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
 from infrastructure.settings import Settings
@@ -48,11 +49,22 @@ class Checks:
         return [database, self._migrations(), self._durability(), self._broker(), self._search(), self._pipelines()]
 
     def thorough(self) -> Sequence[Check]:
-        """Every check, and where there is a broker, which workers answer; that takes a second."""
+        """Every check, also of effects, and where there is a broker, which workers answer; that takes a second."""
         found = [*self.all()]
+        if all(check.ok for check in found if check.required):
+            found.append(self._effects())
         if self._settings.celery_broker_url and all(check.ok for check in found if check.name == "broker"):
             found.append(self._workers())
         return found
+
+    def _effects(self) -> Check:
+        def look() -> str:
+            counts = count_effects(ledger=self._store.ledger)
+            seen = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+            # No fault of the installation, so never NOT OK: what is dead stays so until somebody asks for it again.
+            return f"{seen}: playhead effects list" if any(counts.values()) else seen
+
+        return _check("effects", look, "Start the database, or correct DATABASE_URL.")
 
     def _workers(self) -> Check:
         from infrastructure.celery.app import workers_that_hear  # noqa: PLC0415  # the embedded service has no Celery

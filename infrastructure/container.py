@@ -14,9 +14,11 @@ from dependency_injector import containers, providers
 from application.admission import Admission
 from application.appender import Appender
 from application.document_fields import union_of
+from application.effect_history import SCHEDULE
 from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
+from application.ports.caller import Caller
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.limits import Limits
 from application.ports.replays import Replay
@@ -26,22 +28,28 @@ from application.subscription import Selection, Subscription, subscription_with,
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
+from application.use_cases.effect_states import DECLARES_CALLS
+from application.use_cases.effects import EFFECTS, carry_out
 from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from application.use_cases.replay import subscription_of
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
+from domain.effects import Email, HttpCall
+from domain.outgoing import allowed_of
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END, Retry
 from infrastructure import cron, plugins
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
+from infrastructure.http_calls.signature import secrets_of
 from infrastructure.ids import new_id
 from infrastructure.journal import LogJournal
 from infrastructure.limits import ProcessLimits
 from infrastructure.metrics import Metrics
 from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
+from infrastructure.smtp.server import MailServer
 from infrastructure.sql.store import SqlStore
 
 SERVICE_OWNER = "service"
@@ -77,22 +85,34 @@ def _search_index(settings: Settings) -> SearchIndex:
     return Fts5SearchIndex(settings.playhead_home / "search.db")
 
 
+def _callers(settings: Settings) -> dict[str, Caller]:
+    """Who carries out a declared call, by its kind."""
+    from infrastructure.http_calls.caller import HttpCaller  # noqa: PLC0415  # see above
+    from infrastructure.http_calls.guard import Guard  # noqa: PLC0415  # see above
+    from infrastructure.smtp.caller import SmtpCaller  # noqa: PLC0415  # see above
+
+    guard = Guard([allowed_of(place) for place in settings.outgoing_allow])
+    server = MailServer.of(settings.smtp_url) if settings.smtp_url else None
+    return {
+        HttpCall.kind: HttpCaller(guard, secrets=secrets_of(settings.webhook_secret)),
+        Email.kind: SmtpCaller(server, sender=settings.email_from, allowed=settings.email_allow),
+    }
+
+
 def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:
     batch, lease = settings.claim_batch, settings.lease_seconds
-    follow_ups = Selection(where={"emits": True, "generation": 0})
-    results = Selection(where={"status": "completed", "generation": 0})
+    on_contexts = (
+        (FOLLOW_UPS, {"emits": True, "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
+        (INDEX, {"status": "completed", "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
+        (EFFECTS, DECLARES_CALLS, 1, SCHEDULE),
+    )
     subscriptions = [
         *(each for pipeline in registry for each in subscriptions_of(pipeline, batch=batch, lease=lease)),
         *(
             Subscription(
-                name=name,
-                log="task_contexts",
-                selection=selection,
-                batch=batch,
-                lease=lease,
-                retry=UNTIL_IT_SUCCEEDS,
+                name=name, log="task_contexts", selection=Selection(where=where), batch=size, lease=lease, retry=retry
             )
-            for name, selection in ((FOLLOW_UPS, follow_ups), (INDEX, results))
+            for name, where, size, retry in on_contexts
         ),
     ]
     return {subscription.name: subscription for subscription in subscriptions}
@@ -106,11 +126,21 @@ def _works(
     store: SqlStore,
     dispatcher: Dispatcher,
     indexer: Indexer,
+    callers: Mapping[str, Caller],
 ) -> dict[str, Work]:
     processor = Processor(registry, unknown_types=settings.unknown_types)
     handlers: dict[str, Handler] = {
         FOLLOW_UPS: partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
         INDEX: indexer.index_contexts,
+        EFFECTS: partial(
+            carry_out,
+            ledger=store.ledger,
+            callers=callers,
+            events=store.events,
+            dispatcher=dispatcher,
+            registry=registry,
+            unknown_types=settings.unknown_types,
+        ),
     }
     return {
         name: Work(
@@ -172,6 +202,7 @@ class Container(containers.DeclarativeContainer):
     replays = store.provided.replays
     dead_letters = store.provided.dead_letters
     controls = store.provided.controls
+    ledger = store.provided.ledger
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
@@ -185,6 +216,7 @@ class Container(containers.DeclarativeContainer):
         claims=claims,
         journal=journal,
     )
+    callers = providers.Singleton(_callers, settings)
     works = providers.Singleton(
         _works,
         subscriptions,
@@ -193,6 +225,7 @@ class Container(containers.DeclarativeContainer):
         store=store,
         dispatcher=dispatcher,
         indexer=indexer,
+        callers=callers,
     )
     limits = providers.Singleton(ProcessLimits)
     pulse = providers.Singleton(LocalPulse)
@@ -213,7 +246,13 @@ class Container(containers.DeclarativeContainer):
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
     biography = providers.Callable(
-        biography_of, events=events, contexts=contexts, states=states, claims=claims, registry=registry
+        biography_of,
+        events=events,
+        contexts=contexts,
+        states=states,
+        claims=claims,
+        ledger=ledger,
+        registry=registry,
     )
     subscription_with = providers.Callable(partial, subscription_with, registry=registry)
     appender = providers.Singleton(Appender, events, dispatcher, journal, subscription_with)
@@ -221,7 +260,7 @@ class Container(containers.DeclarativeContainer):
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry)
-    metrics = providers.Singleton(Metrics, journal, claims, events, registry)
+    metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits
     )

@@ -7,8 +7,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from application.ports.claims import Claims
+from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.use_cases.backlogs import pipeline_backlogs
+from application.use_cases.effect_states import count_effects
 from application.use_cases.results import index_lag
 from domain.errors import Unavailable
 from domain.registry import PipelineRegistry
@@ -18,11 +20,19 @@ from infrastructure.journal import LogJournal
 class Metrics(Collector):
     """Joins the journal's counters and gauges that are read from the database at each scrape."""
 
-    def __init__(self, journal: LogJournal, claims: Claims, events: EventLog, registry: PipelineRegistry) -> None:
+    def __init__(
+        self,
+        journal: LogJournal,
+        claims: Claims,
+        events: EventLog,
+        registry: PipelineRegistry,
+        ledger: EffectLedger,
+    ) -> None:
         self._journal = journal
         self._claims = claims
         self._events = events
         self._registry = registry
+        self._ledger = ledger
         self._read = CollectorRegistry()
         self._read.register(self)
 
@@ -60,4 +70,7 @@ class Metrics(Collector):
         lag.add_metric([], index_lag(claims=self._claims))
         head = GaugeMetricFamily("playhead_events_head", "The last position of the events log.")
         head.add_metric([], self._events.head())
-        return [waiting, unloaded, lag, head]
+        effects = GaugeMetricFamily("playhead_effects", "Effects that an operator must look at.", labels=["status"])
+        for status, count in count_effects(ledger=self._ledger).items():
+            effects.add_metric([status], count)
+        return [waiting, unloaded, lag, head, effects]

@@ -3,20 +3,30 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.errors import Misconfigured
+from domain.outgoing import allowed_of
+from infrastructure.http_calls.signature import secrets_of
+from infrastructure.smtp.server import MailServer, domain_of
 
 DEFAULT_QUEUE = "playhead"
 _HTTP_URL = re.compile(r"https?://[^/\s]+(/\S*)?")
 _SECRET = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]+)@")
+_READERS: Mapping[str, Callable[[Any], object]] = {
+    "webhook_secret": secrets_of,
+    "outgoing_allow": lambda places: [allowed_of(place) for place in places],
+    "smtp_url": MailServer.of,
+    "email_from": domain_of,
+}
+"""Who reads a setting later, and refuses one that cannot be read."""
 
 
 class Settings(BaseSettings):
@@ -83,12 +93,30 @@ class Settings(BaseSettings):
         description="durable: refuse to start on a database that may lose what it acknowledged. relaxed: for trials.",
     )
     claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
+    webhook_secret: str = Field(
+        "",
+        description="Signs outgoing HTTP calls as Standard Webhooks says: whsec_ and base64; several, separated by "
+        "spaces, while receivers change over. Empty: unsigned.",
+    )
+    outgoing_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Private receivers that HTTP calls may reach beside the public internet: hosts or networks, each "
+        "with a port or any, separated by commas: hooks.local:9000, 10.0.0.0/8.",
+    )
+    smtp_url: str = Field(
+        "",
+        description="The mail server: smtp://user:password@host:587?starttls=1 or smtps://host. Empty: e-mails fail.",
+    )
+    email_from: str = Field("", description="The address that e-mails are from.")
+    email_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses, and domains of addresses, that may be written to, separated by commas. Empty: all."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console for a terminal, JSON lines otherwise."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
 
-    @field_validator("pipelines", mode="before")
+    @field_validator("pipelines", "outgoing_allow", "email_allow", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -102,6 +130,13 @@ class Settings(BaseSettings):
             return from_json(value) if isinstance(value, str) else value
         except ValueError as error:
             raise ValueError(f"is not JSON: {error}") from error
+
+    @field_validator("webhook_secret", "outgoing_allow", "smtp_url", "email_from")
+    @classmethod
+    def _readable(cls, value: Any, info: ValidationInfo) -> Any:
+        if value:
+            _READERS[str(info.field_name)](value)
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -152,8 +187,9 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.playhead_home / 'playhead.db').absolute()}"
 
     def masked(self) -> dict[str, Any]:
-        """All settings by their environment names, passwords in URLs covered."""
-        return {name.upper(): _mask(value) for name, value in self.model_dump(mode="json").items()}
+        """All settings by their environment names; secrets, and passwords in URLs, covered."""
+        shown = self.model_dump(mode="json") | ({"webhook_secret": "***"} if self.webhook_secret else {})
+        return {name.upper(): _mask(value) for name, value in shown.items()}
 
 
 def _mask(value: Any) -> Any:

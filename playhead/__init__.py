@@ -7,7 +7,7 @@ A pipeline is found through the entry point group `playhead.pipelines`, or `PIPE
 """
 
 from domain.context import TaskContext
-from domain.effects import EmitEvent, IndexDocument
+from domain.effects import Email, EmitEvent, HttpCall, IndexDocument
 from domain.errors import PermanentError, TransientError
 from domain.events import RecordedEvent
 from domain.nodes import Branches, ElasticsearchIndexNode, Route
@@ -20,7 +20,9 @@ from domain.upcasting import Schema
 __all__ = [
     "Branches",
     "ElasticsearchIndexNode",
+    "Email",
     "EmitEvent",
+    "HttpCall",
     "IndexDocument",
     "Node",
     "PermanentError",

@@ -1,12 +1,16 @@
-"""Servers of a test's own that may be killed: a Redis, and a door before a server that may be shut."""
+"""Servers of a test's own: a Redis that is killed, a door before a server that may be shut, a receiver of calls."""
 
 import socket
+import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -93,3 +97,98 @@ class Door:
                 sink.sendall(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A request as a receiver got it; header names are in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What a receiver answers. `raw` is written as it is, `pause` seconds before each of its bytes."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b"heard"
+    raw: bytes | None = None
+    pause: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Receiver:
+    """A web server on this machine that keeps every request, and replies as a test says."""
+
+    port: int = 0
+    requests: list[Received] = field(default_factory=list)
+    replies: Callable[[Received], Reply] = lambda _: Reply()
+
+    def url(self, path: str = "/hook") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    @classmethod
+    @contextmanager
+    def running(cls, *, tls: ssl.SSLContext | None = None) -> "Iterator[Receiver]":
+        receiver = cls()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                with suppress(OSError):
+                    super().handle_one_request()
+
+            def answer(self) -> None:
+                received = Received(
+                    method=self.command,
+                    path=self.path,
+                    headers={name.lower(): value for name, value in self.headers.items()},
+                    body=self.rfile.read(int(self.headers.get("content-length") or 0)),
+                )
+                receiver.requests.append(received)
+                reply = receiver.replies(received)
+                self.close_connection = True
+                if reply.raw is not None:
+                    for byte in reply.raw:
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(reply.pause)
+                    return
+                self.send_response(reply.status)
+                for name, value in {"content-length": str(len(reply.body)), **reply.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.body)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815  # the names that http.server looks for
+
+            def log_message(self, *_: Any) -> None: ...
+
+        server = _Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        receiver.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(10)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None: ...

@@ -13,6 +13,7 @@ from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.controls import Controls
 from application.ports.dead_letters import DeadLetters
+from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.replays import Replays
 from application.ports.task_states import TaskStates
@@ -32,6 +33,7 @@ class Store:
     replays: Replays
     dead_letters: DeadLetters
     controls: Controls
+    ledger: EffectLedger
     later: Callable[[float], None]
 
 
@@ -60,6 +62,7 @@ def of_memory() -> Store:
         replays=store.replays,
         dead_letters=store.dead_letters,
         controls=store.controls,
+        ledger=store.ledger,
         later=clock.later,
     )
 
@@ -73,6 +76,7 @@ def of_sql(store: SqlStore) -> Store:
         replays=store.replays,
         dead_letters=store.dead_letters,
         controls=store.controls,
+        ledger=store.ledger,
         later=time.sleep,
     )
 

@@ -14,8 +14,8 @@ ContextStatus = Literal["completed", "failed", "dead", "discarded"]
 class NewContext:
     """A finished attempt as it is handed to a completion. `context` is the whole TaskContext as JSON text.
 
-    `emits` says that the context asks for follow-up events. `failure` is what dead letters are grouped by: where the
-    run failed and with what kind of exception.
+    `emits` says that the context asks for follow-up events, `calls` that it declares calls on the world outside.
+    `failure` is what dead letters are grouped by: where the run failed and with what kind of exception.
     """
 
     event_position: int
@@ -27,6 +27,7 @@ class NewContext:
     fingerprint: str
     emits: bool = False
     failure: str | None = None
+    calls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class RecordedContext:
     emits: bool
     recorded_at: datetime
     failure: str | None = None
+    calls: bool = False
 
 
 class ContextLog(Protocol):

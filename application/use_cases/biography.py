@@ -7,14 +7,16 @@ from pydantic_core import to_json
 
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog, RecordedContext
+from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.task_states import TaskStates
+from application.use_cases.effect_states import EffectState, effects_of
 from application.use_cases.events import get_event
 from application.use_cases.results import INDEX
 from application.use_cases.tasks import Task, task_of
 from domain.context import TaskContext
-from domain.effects import EmitEvent
-from domain.events import RecordedEvent, derived_id
+from domain.effects import EmitEvent, effect_id
+from domain.events import RecordedEvent
 from domain.registry import PipelineRegistry
 
 
@@ -43,6 +45,7 @@ class Biography:
     task: Task
     attempts: Sequence[Attempt]
     follow_ups: Sequence[FollowUp]
+    effects: Sequence[EffectState]
     index: str
 
     @property
@@ -51,8 +54,8 @@ class Biography:
         attempts = ",".join(
             f'{{"position":{attempt.row.position},"context":{attempt.row.context}}}' for attempt in self.attempts
         )
-        rest = to_json({"task": self.task, "follow_ups": self.follow_ups, "index": self.index}).decode()
-        return f'{{"event":{self.event.json},"attempts":[{attempts}],{rest[1:]}'
+        rest = to_json({"task": self.task, "follow_ups": self.follow_ups, "effects": self.effects, "index": self.index})
+        return f'{{"event":{self.event.json},"attempts":[{attempts}],{rest.decode()[1:]}'
 
 
 def biography_of(
@@ -62,6 +65,7 @@ def biography_of(
     contexts: ContextLog,
     states: TaskStates,
     claims: Claims,
+    ledger: EffectLedger,
     registry: PipelineRegistry,
 ) -> Biography:
     """The life of an event.
@@ -77,6 +81,7 @@ def biography_of(
         event=event,
         task=task_of(event, state, contexts=contexts, registry=registry),
         attempts=attempts,
+        effects=effects_of(rows, ledger=ledger),
         follow_ups=[_follow_up(*asked, events=events, states=states) for asked in _asked_for(attempts)],
         index=_index_state(rows, claims),
     )
@@ -86,7 +91,7 @@ def _asked_for(attempts: Sequence[Attempt]) -> list[tuple[str, str]]:
     """Id and type of the events that the live result asks for."""
     return [
         (
-            derived_id(attempt.context.event.id, "follow-up", attempt.row.pipeline, 0, effect.node, effect.ordinal),
+            effect_id(attempt.context.event.id, effect, pipeline=attempt.row.pipeline, generation=0),
             effect.type,
         )
         for attempt in attempts

@@ -101,10 +101,15 @@ def get_event(event_id: str, *, events: EventLog) -> RecordedEvent:
     Raises:
         NotFound: there is none.
     """
-    event = events.get(event_id.lower()) if _UUID.fullmatch(event_id) else None
+    event = events.get(event_id.lower()) if is_id(event_id) else None
     if event is None:
         raise NotFound(f"There is no event {event_id[:100]!r}.")
     return event
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of the ids of events and effects."""
+    return _UUID.fullmatch(text) is not None
 
 
 def contexts_of(event_id: str, *, events: EventLog, contexts: ContextLog) -> Sequence[RecordedContext]:

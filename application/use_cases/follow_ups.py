@@ -12,9 +12,9 @@ from application.ports.event_log import MAX_APPEND, EventLog
 from application.subscription import subscription_with
 from application.use_cases.events import UnknownTypes, require_no_delay, routed
 from domain.context import TaskContext
-from domain.effects import EmitEvent
+from domain.effects import EmitEvent, effect_id
 from domain.errors import PermanentError, UnknownType
-from domain.events import MAX_DEPTH, NewEvent, derived_id, envelope_faults, parse_time, refuse
+from domain.events import MAX_DEPTH, NewEvent, envelope_faults, parse_time, refuse
 from domain.registry import PipelineRegistry
 
 MAX_FOLLOW_UPS = 1000
@@ -46,7 +46,7 @@ def follow_ups_of(
         raise PermanentError(f"The follow-up would be {MAX_DEPTH + 1} steps from its first event: a loop?")
     events = []
     for effect in asked:
-        event_id = derived_id(context.event.id, "follow-up", pipeline, generation, effect.node, effect.ordinal)
+        event_id = effect_id(context.event.id, effect, pipeline=pipeline, generation=generation)
         data = to_json(effect.data).decode()
         try:
             route, version = routed(

@@ -10,9 +10,11 @@ from pathlib import Path
 from application.engine import Batch, Outcome
 from application.ports.claims import MAX_DEATHS, Claim
 from application.ports.context_log import ContextStatus, NewContext
+from application.use_cases.effects import validate_calls
 from application.use_cases.events import UnknownTypes
 from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
+from domain.effects import Call, EmitEvent
 from domain.envelopes import plain
 from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
@@ -93,8 +95,8 @@ class Processor:
             if claim.deaths >= MAX_DEATHS:
                 raise WorkerDied(f"{claim.deaths} workers died while they ran this event.")  # noqa: TRY301  # ends it as any failure does
             context = pipeline.run(event, timer)
-            self._validate_follow_ups(context, pipeline)
-            result, emits = context.result_json, any(effect.kind == "emit_event" for effect in context.effects)
+            self._validate_effects(context, pipeline)
+            result, effects = context.result_json, context.effects
             status: ContextStatus = "completed"
             failure = None
         except (NewerSchema, UnrunnableHere):
@@ -103,7 +105,7 @@ class Processor:
             if isinstance(error, KeyboardInterrupt):
                 raise
             timer("")
-            result, failure, emits = _result_of_failed(event, error), _failure(error), False
+            result, failure, effects = _result_of_failed(event, error), _failure(error), ()
             status = "failed" if _may_be_tried_again(error, claim, pipeline) else "dead"
         name = pipeline.name if pipeline else event.route or ""
         fingerprint = pipeline.fingerprint if pipeline else ""
@@ -124,7 +126,8 @@ class Processor:
             context=whole_json(result, run),
             digest=digest_of(result),
             fingerprint=fingerprint,
-            emits=emits,
+            emits=any(isinstance(effect, EmitEvent) for effect in effects),
+            calls=any(isinstance(effect, Call) for effect in effects),
             failure=None if failure is None else failure.kind,
         )
         return Outcome(
@@ -134,8 +137,9 @@ class Processor:
             holds=status == "dead" and batch.subscription.hold,
         )
 
-    def _validate_follow_ups(self, context: TaskContext, pipeline: Pipeline) -> None:
+    def _validate_effects(self, context: TaskContext, pipeline: Pipeline) -> None:
         if context.effects:
+            validate_calls(context, registry=self._registry, unknown_types=self._unknown_types)
             follow_ups_of(
                 context,
                 pipeline=pipeline.name,

@@ -7,6 +7,7 @@ from infrastructure.memory.claims import MemoryClaims
 from infrastructure.memory.context_log import MemoryContextLog
 from infrastructure.memory.controls import MemoryControls
 from infrastructure.memory.dead_letters import MemoryDeadLetters
+from infrastructure.memory.effect_ledger import MemoryEffectLedger
 from infrastructure.memory.event_log import MemoryEventLog
 from infrastructure.memory.replays import MemoryReplays
 from infrastructure.memory.tables import MemoryTables, system_clock
@@ -25,3 +26,4 @@ class MemoryStore:
         self.replays = MemoryReplays(tables)
         self.dead_letters = MemoryDeadLetters(tables)
         self.controls = MemoryControls(tables)
+        self.ledger = MemoryEffectLedger(tables)

@@ -7,6 +7,7 @@ from threading import RLock
 from typing import Any
 
 from application.ports.context_log import NewContext, RecordedContext
+from application.ports.effect_ledger import Entry
 from application.ports.replays import Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
@@ -109,6 +110,8 @@ class MemoryTables:
     claims: dict[int, ClaimRow] = field(default_factory=dict)
     claims_made: int = 0
     replays: list[Replay] = field(default_factory=list)
+    effect_steps: list[Entry] = field(default_factory=list)
+    disabled_endpoints: set[str] = field(default_factory=set)
 
     def make_claim(self, subscription: str, first: int, last: int, **columns: Any) -> ClaimRow:
         """Add a claim under an id that was never used; a subscription has one for each first position."""

@@ -119,6 +119,7 @@ class ContextRow(AppendOnly, Model):
     recorded_at: Mapped[datetime] = mapped_column(UtcTime)
     emits: Mapped[bool]
     failure: Mapped[str | None] = mapped_column(Text)
+    calls: Mapped[bool] = mapped_column(server_default=expression.false())
 
     __table_args__ = (
         # At most one completed context for each (event, pipeline, generation).
@@ -139,6 +140,10 @@ class ContextRow(AppendOnly, Model):
         Index(
             "task_contexts_emits", "position",
             postgresql_where=expression.text("emits"), sqlite_where=expression.text("emits"),
+        ),
+        Index(
+            "task_contexts_calls", "position",
+            postgresql_where=expression.text("calls"), sqlite_where=expression.text("calls"),
         ),
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from infrastructure.sql.claims import SqlClaims
 from infrastructure.sql.context_log import SqlContextLog
 from infrastructure.sql.controls import SqlControls
 from infrastructure.sql.dead_letters import SqlDeadLetters
+from infrastructure.sql.effect_ledger import SqlEffectLedger
 from infrastructure.sql.engine import Database
 from infrastructure.sql.event_log import SqlEventLog
 from infrastructure.sql.replays import SqlReplays
@@ -24,6 +25,7 @@ class SqlStore:
         self.replays = SqlReplays(self.database)
         self.dead_letters = SqlDeadLetters(self.database)
         self.controls = SqlControls(self.database)
+        self.ledger = SqlEffectLedger(self.database)
 
     def upgrade(self) -> tuple[str | None, str | None]:
         """Run the migrations that are missing; the revision before and after."""

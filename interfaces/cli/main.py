@@ -8,7 +8,19 @@ import typer
 
 from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
-from interfaces.cli.commands import dead, events, index, operations, pipelines, replays, run, schedules, search, sending
+from interfaces.cli.commands import (
+    dead,
+    effects,
+    events,
+    index,
+    operations,
+    pipelines,
+    replays,
+    run,
+    schedules,
+    search,
+    sending,
+)
 
 app = typer.Typer(
     name="playhead",
@@ -23,6 +35,7 @@ for commands in (run.app, sending.app, search.app, operations.app):
 for name, group in (
     ("events", events.app),
     ("dead", dead.app),
+    ("effects", effects.app),
     ("replay", replays.app),
     ("index", index.app),
     ("pipelines", pipelines.app),

@@ -10,7 +10,7 @@ from interfaces.http import errors
 from interfaces.http.dependencies import Api
 from interfaces.http.documented import COMPONENTS
 from interfaces.http.request_log import RequestLog
-from interfaces.http.routes import dead_letters, events, health, search, tasks
+from interfaces.http.routes import dead_letters, effects, events, health, search, tasks
 
 
 class _App(FastAPI):
@@ -39,6 +39,13 @@ def routes() -> FastAPI:
         redoc_url=None,
     )
     errors.install(app)
-    for router in (events.router, tasks.router, search.router, dead_letters.router, health.router):
+    for router in (
+        events.router,
+        tasks.router,
+        dead_letters.router,
+        effects.router,
+        search.router,
+        health.router,
+    ):
         app.include_router(router)
     return app

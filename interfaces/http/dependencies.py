@@ -13,6 +13,7 @@ from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.dead_letters import DeadLetters
 from application.ports.dispatcher import Dispatcher
+from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
@@ -33,6 +34,7 @@ class Api:
     events: EventLog
     contexts: ContextLog
     claims: Claims
+    ledger: EffectLedger
     states: TaskStates
     dead_letters: DeadLetters
     dispatcher: Dispatcher
@@ -54,6 +56,7 @@ class Api:
             events=container.events(),
             contexts=container.contexts(),
             claims=container.claims(),
+            ledger=container.ledger(),
             states=container.states(),
             dead_letters=container.dead_letters(),
             dispatcher=container.dispatcher(),
@@ -75,6 +78,10 @@ class Api:
             "states": self.states,
             "registry": self.registry,
         }
+
+    def effect_ports(self) -> dict[str, Any]:
+        """What reading effects touches."""
+        return {"ledger": self.ledger, "contexts": self.contexts, "claims": self.claims}
 
 
 def api(request: Request) -> Api:

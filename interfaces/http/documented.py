@@ -5,6 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from interfaces.http.dead_letter_models import ChosenBody, DiscardBody
+from interfaces.http.effect_schemas import EFFECT_SCHEMAS
 from interfaces.http.search_models import SearchBody
 
 
@@ -142,11 +143,12 @@ COMPONENTS: dict[str, Any] = {
     "Outcomes": _ITEMS,
     "Event": _RECORDED_EVENT,
     **_READ,
+    **EFFECT_SCHEMAS,
 }
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
     404: "There is nothing of this id.",
-    409: "Something is otherwise than the request says: the subject's last event, the count of dead letters.",
+    409: "Otherwise than the request says (a subject's last event, the count of dead letters), or busy now.",
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
     422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
@@ -233,6 +235,9 @@ EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
 CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
 TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
+EFFECTS: dict[str, Any] = {"responses": _answers(400, 503, _200=ref("Effects"))}
+EFFECT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("EffectLife"))}
+RETRY_EFFECT: dict[str, Any] = {"responses": _answers(404, 409, 503, _200=ref("EffectRetried"))}
 SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
 POST_SEARCH: dict[str, Any] = {
     "responses": _answers(400, 413, 415, 503),

@@ -21,6 +21,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
     errors.NotFound: 404,
     errors.WrongExpectedVersion: 409,
     errors.CountDiffers: 409,
+    errors.EffectBusy: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.InvalidEvent: 422,

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from application.effect_history import EffectStatus
+from application.use_cases.effect_states import EffectState
 from application.use_cases.tasks import CELERY_STATES
 from domain.envelopes import Submission
 from domain.events import RecordedEvent
@@ -51,6 +53,7 @@ def test_it_has_every_route():
         "GET /events/{event_id}/contexts", "GET /tasks/{task_id}", "GET /search", "POST /search",
         "GET /dead-letters", "GET /dead-letters/groups",
         "GET /dead-letters/{event_id}", "POST /dead-letters/requeue", "POST /dead-letters/discard",
+        "GET /effects", "GET /effects/{effect_id}", "POST /effects/{effect_id}/retry",
         "GET /livez", "GET /readyz", "GET /metrics", "GET /problems/{code}",
     }  # fmt: skip
 
@@ -78,6 +81,8 @@ def test_its_words_are_those_of_the_code():
 
     assert set(schemas["Task"]["properties"]["state"]["enum"]) == set(CELERY_STATES.values())
     assert set(schemas["Task"]["properties"]["status"]["enum"]) == set(CELERY_STATES)
+    assert set(schemas["Effect"]["properties"]) == set(EffectState.__dataclass_fields__)
+    assert set(schemas["Effect"]["properties"]["status"]["enum"]) == set(get_args(EffectStatus))
     assert set(schemas["Event"]["properties"]) == {*RecordedEvent.__dataclass_fields__, "status"}
     plain = Submission.__dataclass_fields__.keys() - {"key", "attributes"}
     assert set(schemas["NewEvent"]["properties"]) == plain

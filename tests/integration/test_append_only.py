@@ -5,16 +5,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from application.ports.claims import Completion
+from application.ports.effect_ledger import NewEntry
 from application.subscription import Selection, of_pipeline
 from infrastructure.sql.store import SqlStore
-from tests.factories import NewContextFactory, NewEventFactory
+from tests.factories import NewContextFactory, NewEventFactory, event_id
 
 ORDERS = of_pipeline("orders")
+TABLES = ("events", "task_contexts", "replays", "effect_ledger", "endpoints")
 
 
 @pytest.fixture
 def filled(sql_store: SqlStore) -> SqlStore:
-    """Two events, two contexts and a replay."""
+    """Two events, two contexts, a replay, a step of an effect and an endpoint."""
     sql_store.claims.register([ORDERS])
     sql_store.events.append(NewEventFactory.build_batch(2))
     claim = sql_store.claims.take(ORDERS, owner="w")
@@ -22,6 +24,13 @@ def filled(sql_store: SqlStore) -> SqlStore:
     contexts = [NewContextFactory(event_position=position) for position in (1, 2)]
     assert sql_store.claims.complete(claim, Completion(contexts=contexts))
     sql_store.replays.create(Selection(), {}, 2)
+    sql_store.ledger.write(
+        NewEntry(
+            effect_id=event_id(1), context_position=1, event_id=event_id(2), kind="email", target="a@b.c", attempt=1,
+            phase="intent",
+        )
+    )  # fmt: skip
+    sql_store.ledger.switch("https://example.org/", enabled=False, reason="r")
     return sql_store
 
 
@@ -30,6 +39,8 @@ def contents(store: SqlStore) -> list[object]:
         store.events.read(Selection(), limit=9),
         store.contexts.read(Selection(), limit=9),
         store.replays.list(),
+        store.ledger.of_contexts([1]),
+        store.ledger.is_disabled("https://example.org/"),
     ]
 
 
@@ -43,6 +54,10 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM task_contexts",
         "UPDATE replays SET count = 0",
         "DELETE FROM replays",
+        "UPDATE effect_ledger SET phase = 'done'",
+        "DELETE FROM effect_ledger",
+        "UPDATE endpoints SET enabled = NOT enabled",
+        "DELETE FROM endpoints",
     ],
 )
 def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):
@@ -52,7 +67,7 @@ def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStor
     assert contents(filled) == before
 
 
-@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+@pytest.mark.parametrize("table", TABLES)
 def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
     """SQLite has no TRUNCATE: there a DELETE without a condition is what would be optimised to one."""
     before = contents(filled)
@@ -62,7 +77,7 @@ def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
     assert contents(filled) == before
 
 
-@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+@pytest.mark.parametrize("table", TABLES)
 def test_the_database_refuses_to_replace_a_row_of_a_log(filled: SqlStore, table: str):
     before = contents(filled)
     key = "id" if table == "replays" else "position"
@@ -80,11 +95,10 @@ def test_a_session_that_replays_as_a_replica_is_refused_too(postgres_url: str):
     store = SqlStore(postgres_url)
     try:
         store.events.append([NewEventFactory()])
-        tables = ("events", "task_contexts", "replays")
         with store.engine.connect() as connection:
             modes = connection.execute(
                 text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE tgname LIKE '%append_only'")
             ).all()
-        assert sorted(map(tuple, modes)) == sorted((table, "A") for table in tables)
+        assert sorted(map(tuple, modes)) == sorted((table, "A") for table in TABLES)
     finally:
         store.close()

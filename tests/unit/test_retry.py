@@ -23,3 +23,10 @@ def test_the_last_attempt_is_not_followed_by_another(attempts, attempt, again):
 
 def test_work_without_end_is_tried_for_ever_and_no_number_overflows():
     assert Retry(attempts=NO_END, cap=30.0).delay(NO_END - 1, 1.0) == 30.0
+
+
+def test_with_a_schedule_the_waits_are_those_to_the_second_and_then_no_more():
+    retry = Retry(schedule=(5.0, 300.0, 60.0))
+
+    assert [retry.delay(attempt, 0.0) for attempt in (1, 2, 3, 4)] == [5.0, 300.0, 60.0, None]
+    assert (retry.attempts, retry.cap) == (4, 300.0)

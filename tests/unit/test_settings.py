@@ -40,6 +40,10 @@ def test_a_flag_goes_before_the_environment_and_the_environment_before_the_file(
         ("ELASTICSEARCH_URL", "foo"),
         ("ELASTICSEARCH_URL", "localhost:9200"),
         ("ELASTICSEARCH_URL", "http://"),
+        ("WEBHOOK_SECRET", "s3cret"),
+        ("OUTGOING_ALLOW", "10.0.0.0/8,http://host"),
+        ("SMTP_URL", "http://host"),
+        ("EMAIL_FROM", "nobody"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -65,12 +69,24 @@ def test_a_plain_postgres_url_gets_the_driver_that_is_installed(monkeypatch: pyt
 def test_passwords_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:s3cret@127.0.0.1/x")
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://:hidden@127.0.0.1/0")
+    monkeypatch.setenv("SMTP_URL", "smtp://u:unseen@127.0.0.1")
+    monkeypatch.setenv("WEBHOOK_SECRET", secret := "whsec_" + "c2VjcmV0" * 4)
 
     masked = load().masked()
 
     assert "s3cret" not in str(masked)
     assert "hidden" not in str(masked)
+    assert "unseen" not in str(masked)
+    assert secret not in str(masked)
     assert masked["DATABASE_URL"] == "postgresql+psycopg://u:***@127.0.0.1/x"
+
+
+def test_receivers_and_recipients_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTGOING_ALLOW", "hooks.local:9000, 10.0.0.0/8")
+    monkeypatch.setenv("EMAIL_ALLOW", "example.org,a@example.com")
+
+    assert load().outgoing_allow == ("hooks.local:9000", "10.0.0.0/8")
+    assert load().email_allow == ("example.org", "a@example.com")
 
 
 def test_modules_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from interfaces.cli import output
+from interfaces.cli.commands.effects import put_state
 from interfaces.cli.stores import opened
 from interfaces.cli.times import utc, written
 
@@ -97,6 +98,10 @@ def put_biography(biography: Any) -> None:
         _put_attempt(attempt)
     for follow_up in biography.follow_ups:
         output.put(f"\nfollow-up {follow_up.event_id}  {follow_up.type}  {follow_up.status}")
+    if biography.effects:
+        output.put("")
+    for effect in biography.effects:
+        put_state(effect)
     output.put(f"\nindex: {biography.index}")
 
 

@@ -1,0 +1,1 @@
+"""Calls over HTTP: the guard, the signature, and one request."""
