@@ -18,7 +18,7 @@ from domain.pipeline import FunctionNode, Pipeline, node
 from domain.registry import PipelineRegistry
 from infrastructure.memory.dispatcher import MemoryDispatcher
 from infrastructure.memory.store import MemoryStore
-from playhead import EmitEvent, Retry, Schema, TransientError
+from playhead import EmitEvent, HttpCall, Retry, Schema, TransientError
 from tests.factories import NewEventFactory, RecordedEventFactory
 
 
@@ -68,6 +68,11 @@ def not_a_number(context: TaskContext) -> dict[str, float]:
 @node
 def ask(context: TaskContext) -> TaskContext:
     return context.declare(EmitEvent(type="order.seen", data={"number": context.data.number}))
+
+
+@node
+def phone(context: TaskContext) -> TaskContext:
+    return context.declare(HttpCall(url="https://example.org/"))
 
 
 @node
@@ -207,6 +212,16 @@ def test_a_follow_up_is_validated_in_the_run_that_asks_for_it() -> None:
     assert (refused.context.status, refused.context.emits) == ("dead", False)
     assert context_of(refused)["run"]["failure"]["type"] == "UnknownType"
     assert (kept.context.status, kept.context.emits) == ("completed", True)
+
+
+def test_a_context_says_whether_it_asks_for_events_and_whether_it_declares_calls() -> None:
+    [asks], _ = run(orders(ask), unknown_types="keep")
+    [calls], _ = run(orders(phone))
+    [both], _ = run(orders(ask, phone), unknown_types="keep")
+    [failed], _ = run(orders(phone, break_down))
+
+    flags = [(outcome.context.emits, outcome.context.calls) for outcome in (asks, calls, both, failed)]
+    assert flags == [(True, False), (False, True), (True, True), (False, False)]
 
 
 def test_a_chain_of_follow_ups_ends() -> None:
