@@ -72,10 +72,10 @@ def command_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("PLAYHEAD_HOME", str(home))
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     try:
         yield Cli(capsys=capsys, monkeypatch=monkeypatch, home=home)
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        structlog.reset_defaults()
+        structlog.configure(**configured)

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import make_url
 
 from infrastructure.sql.store import SqlStore
 from tests.stores import Store, of_memory, of_sql, opened, postgres_database
+
+# Unless told otherwise structlog draws the stack with every local variable, which takes long, and looks into objects
+# that other threads are at.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
 
 SQL = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
 

@@ -15,7 +15,7 @@ Time = Annotated[datetime | None, BeforeValidator(lambda value: parse_time(value
 class FilterBody(BaseModel):
     """Which dead letters; `since` and `until` are on the time at which the event died."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     pipeline: str | None = None
     type: str | None = None
@@ -27,7 +27,7 @@ class FilterBody(BaseModel):
 class ChosenBody(BaseModel):
     """Dead letters by the ids of their events; or all that fit a filter, with their number as it was seen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     ids: list[str] = Field([], max_length=1000)
     filter: FilterBody | None = None

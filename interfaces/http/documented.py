@@ -42,7 +42,7 @@ _PLAIN_EVENT = {
     "required": ["type", "data"],
     "additionalProperties": False,
     "properties": {
-        "type": {"type": "string", "minLength": 1, "maxLength": 200},
+        "type": {"type": "string", "pattern": "^[ -~]{1,200}$"},
         "source": {"type": "string", "maxLength": 512},
         "subject": {"type": "string", "maxLength": 512},
         "time": {"type": "string", "format": "date-time"},
@@ -213,8 +213,37 @@ _PAGE = {
     "properties": {"events": _array(ref("Event")), "next": {"type": ["string", "null"]}},
 }
 
+_LINKS = {
+    "event": {
+        "operationId": "get_event_events__event_id__get",
+        "parameters": {"event_id": "$response.body#/event_id"},
+        "description": "The event, with its status.",
+    },
+    "contexts": {
+        "operationId": "get_contexts_events__event_id__contexts_get",
+        "parameters": {"event_id": "$response.body#/event_id"},
+        "description": "What was made of it.",
+    },
+    "task": {
+        "operationId": "read_task_tasks__task_id__get",
+        "parameters": {"task_id": "$response.body#/task_id"},
+        "description": "How far it is.",
+    },
+    "dead letter": {
+        "operationId": "get_dead_letter_dead_letters__event_id__get",
+        "parameters": {"event_id": "$response.body#/event_id"},
+        "description": "Why it failed, where it did.",
+    },
+}
+"""Where to go on from an accepted event."""
+
+
+def _linked(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    return {**responses, 202: {**responses[202], "links": _LINKS}}
+
+
 SUBMIT: dict[str, Any] = {
-    "responses": _answers(400, 409, 413, 415, 422, 429, 503, _202=ref("Accepted"), _200=ref("Task")),
+    "responses": _linked(_answers(400, 409, 413, 415, 422, 429, 503, _202=ref("Accepted"), _200=ref("Task"))),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
         "requestBody": _body(json=ref("NewEvent"), cloudevent=ref("CloudEvent")),

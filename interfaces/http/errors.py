@@ -119,6 +119,10 @@ def unexpected(path: str) -> Response:
 
 def _methods_of(request: Request) -> str:
     """The methods of a path, over all the routes that have it."""
+    # Of /events/batch those of that very path, not those of /events/{event_id}.
+    documented = request.app.openapi()["paths"].get(request.url.path)
+    if documented is not None:
+        return ", ".join(method for method in _METHODS if method.lower() in documented)
     scopes = {method: {**request.scope, "method": method} for method in _METHODS}
     routes = request.app.routes
     return ", ".join(

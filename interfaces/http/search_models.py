@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class AggregationBody(BaseModel):
     """One aggregation; see docs/search.md."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     kind: Literal["terms", "date_histogram", "stats"]
     field: str
@@ -20,7 +20,7 @@ class AggregationBody(BaseModel):
 class SearchBody(BaseModel):
     """What is searched; see docs/search.md."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     q: str = ""
     filters: dict[str, Any] = {}
