@@ -14,7 +14,6 @@ from dependency_injector import containers, providers
 from application.admission import Admission
 from application.appender import Appender
 from application.document_fields import union_of
-from application.effect_history import SCHEDULE
 from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
@@ -104,7 +103,8 @@ def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, 
     on_contexts = (
         (FOLLOW_UPS, {"emits": True, "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
         (INDEX, {"status": "completed", "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
-        (EFFECTS, DECLARES_CALLS, 1, SCHEDULE),
+        # The schedule of calls is the handler's; this is for what keeps it from its ledger.
+        (EFFECTS, DECLARES_CALLS, 1, UNTIL_IT_SUCCEEDS),
     )
     subscriptions = [
         *(each for pipeline in registry for each in subscriptions_of(pipeline, batch=batch, lease=lease)),

@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from application.effect_history import SCHEDULE
 from application.engine import Engine
 from application.subscription import Selection, Subscription, of_pipeline
 from application.use_cases.effect_states import DECLARES_CALLS, EffectState, list_effects
@@ -53,7 +52,6 @@ class EffectBench(Bench):
             log="task_contexts",
             selection=Selection(where=DECLARES_CALLS),
             batch=1,
-            retry=SCHEDULE,
         )
         handle = partial(
             carry_out,
