@@ -1,0 +1,124 @@
+"""The ports of a simulated process: before and after each call others may go on, and the weather may strike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenlet import GreenletExit
+
+from application.ports.search_index import FieldType, IndexState, Rejection, SearchDocument
+from domain.errors import Unavailable
+from infrastructure.memory.search_index import MemorySearchIndex
+from tests.reliability.simulator.loop import Actor, Loop
+from tests.reliability.simulator.oracle import Oracle
+from tests.reliability.simulator.weather import Weather
+
+LONGEST_PAUSE = 3.0
+"""In leases."""
+
+
+class Deletable(MemorySearchIndex):
+    """An index that anybody may delete at any time. As Elasticsearch's, it is not made again by a write."""
+
+    is_there = True
+
+    def open(self, fields: Mapping[str, FieldType]) -> None:
+        if not self.is_there:
+            super().start_anew(fields)
+            self.is_there = True
+        super().open(fields)
+
+    def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
+        self._require()
+        return super().put(documents)
+
+    def state(self) -> IndexState:
+        self._require()
+        return super().state()
+
+    def start_anew(self, fields: Mapping[str, FieldType]) -> None:
+        super().start_anew(fields)
+        self.is_there = True
+
+    def _require(self) -> None:
+        if not self.is_there:
+            raise Unavailable("The index is not there.")
+
+
+@dataclass(kw_only=True)
+class Surroundings:
+    """What all processes of a simulation share."""
+
+    loop: Loop
+    weather: Weather
+    oracle: Oracle
+    lease: float
+    trace: list[str] = field(default_factory=list)
+    database_away_until: float = 0.0
+    search_away_until: float = 0.0
+
+    def note(self, what: str) -> None:
+        """Add a line to the trace."""
+        task = self.loop.current
+        self.trace.append(f"{self.loop.now:9.3f} {task.name if task else '':18} {what}")
+
+
+class Passage:
+    """What every call of one process passes through."""
+
+    def __init__(self, actor: Actor, around: Surroundings) -> None:
+        self._actor = actor
+        self._around = around
+        self._loop = around.loop
+
+    def around(self, port: str, method: str, call: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+        """Let others go on, do it, let others go on; or break it on the way."""
+        what = f"{port}.{method}"
+        weather, note = self._around.weather, self._around.note
+        before, after, away_until = self._failures(port)
+        self._let_others(what)
+        if self._loop.now < away_until or self._strikes(before):
+            note(f"{what}: not done, failed")
+            raise Unavailable("The connection was lost before (planted).")
+        result = self._around.oracle.call(self._actor.name, port, method, call, arguments)
+        note(f"{what}: {_brief(result)}")
+        self._let_others(what)
+        if self._strikes(after):
+            note(f"{what}: done, failed")
+            raise Unavailable("The connection was lost after (planted).")
+        if self._strikes(weather.pauses):
+            seconds = LONGEST_PAUSE * self._around.lease * self._loop.random.random()
+            note(f"paused for {seconds:.1f} s")
+            self._actor.paused_until = self._loop.now + seconds
+            self._let_others(what)
+        return result
+
+    def _failures(self, port: str) -> tuple[float, float, float]:
+        around, weather = self._around, self._around.weather
+        if port == "search":
+            return weather.search_before, weather.search_after, around.search_away_until
+        return weather.database_before, weather.database_after, around.database_away_until
+
+    def _let_others(self, what: str) -> None:
+        if not self._actor.alive:
+            raise GreenletExit
+        if self._strikes(self._around.weather.crashes):
+            self._around.note(f"crashed at {what}")
+            self._loop.kill(self._actor)
+        self._loop.pause()
+        if not self._actor.alive:
+            raise GreenletExit
+
+    def _strikes(self, probability: float) -> bool:
+        return probability > 0 and self._loop.random.random() < probability
+
+
+def _brief(result: Any) -> str:
+    if isinstance(result, str | bool | int):
+        return str(result)
+    if isinstance(result, list):
+        return f"({len(result)})"
+    if hasattr(result, "fence"):
+        counted = f"attempt {result.attempt}, deaths {result.deaths}"
+        return f"claim {result.id}/{result.fence} {result.subscription} {result.first}-{result.last}, {counted}"
+    return "" if result is None else type(result).__name__
