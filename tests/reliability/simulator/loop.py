@@ -23,6 +23,7 @@ class Actor:
         self.alive = True
         self.paused_until = 0.0
         self.skew = 0.0
+        self.starts = 0
 
 
 class Task:

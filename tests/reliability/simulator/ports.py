@@ -70,6 +70,7 @@ class Passage:
         self._actor = actor
         self._around = around
         self._loop = around.loop
+        self._holder = f"{actor.name}#{actor.starts}"
 
     def around(self, port: str, method: str, call: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
         """Let others go on, do it, let others go on; or break it on the way."""
@@ -80,7 +81,7 @@ class Passage:
         if self._loop.now < away_until or self._strikes(before):
             note(f"{what}: not done, failed")
             raise Unavailable("The connection was lost before (planted).")
-        result = self._around.oracle.call(self._actor.name, port, method, call, arguments)
+        result = self._around.oracle.call(self._holder, port, method, call, arguments)
         note(f"{what}: {_brief(result)}")
         self._let_others(what)
         if self._strikes(after):

@@ -90,6 +90,8 @@ class Simulation:
             process.start()
         wrong = list(self._run())
         self._loop.close()
+        for process in self._processes:
+            process.leave()
         return Outcome(
             seed=self._seed,
             steps=self._loop.steps,
