@@ -1,7 +1,7 @@
 """Indices: making, extending and replacing the index behind an alias, with other processes at the same."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
@@ -37,8 +37,10 @@ def fields_behind(client: Elasticsearch, alias: str) -> dict[str, FieldType]:
     return {name: known["type"] for name, known in properties.items() if known.get("type") in _TYPES}
 
 
-def make_or_extend(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType]) -> None:
-    """Make the index behind the alias, or add the fields that it lacks.
+def make_or_extend(
+    client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], anew: Callable[[], None] = lambda: None
+) -> None:
+    """Make the index behind the alias, after `anew`, or add the fields that it lacks.
 
     Raises:
         Misconfigured: a field exists with another type.
@@ -49,6 +51,7 @@ def make_or_extend(client: Elasticsearch, alias: str, fields: Mapping[str, Field
         try:
             present = fields_behind(client, alias)
         except NotFoundError:
+            anew()
             if _make(client, alias, names, fields, aliased=True):
                 return
         else:

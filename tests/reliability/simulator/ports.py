@@ -22,11 +22,12 @@ class Deletable(MemorySearchIndex):
 
     is_there = True
 
-    def open(self, fields: Mapping[str, FieldType]) -> None:
+    def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         if not self.is_there:
-            super().start_anew(fields)
-            self.is_there = True
-        super().open(fields)
+            anew()
+        if not self.is_there:
+            self.start_anew(fields)
+        super().open(fields, anew=anew)
 
     def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
         self._require()
