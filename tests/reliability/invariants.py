@@ -67,11 +67,18 @@ def requests(truth: Truth, history: History) -> Iterator[str]:
             yield f"{what} was accepted and is not stored with its bytes"
         if len(found) > _most(request):
             yield f"{what} is stored {len(found)} times"
+        if "refused" in request.answers[_first_yes(request) :]:
+            yield f"{what} was accepted and then refused"
         if len(set(request.told)) > 1 and request.submission.key is not None:
             yield f"{what} was told several places: {request.told}"
         for place in request.told:
             if place not in [(event.id, event.position) for event in found]:
                 yield f"{what} was told {place}, which is not where it is"
+
+
+def _first_yes(request: Request) -> int:
+    yes = [number for number, answer in enumerate(request.answers) if answer in {"taken", "repeated"}]
+    return yes[0] if yes and request.submission.key is not None else len(request.answers)
 
 
 def _most(request: Request) -> int:

@@ -61,7 +61,8 @@ class Loop:
     def pause(self, seconds: float = 0.0) -> None:
         """Let others go on; the current task does so after some virtual seconds (`inf`: when it is woken)."""
         task = self.current
-        assert task is not None
+        if task is None or not task.actor.alive:
+            raise GreenletExit  # on its way out, through code that caught its end
         task.wake = self.now + seconds
         self._hub.switch()
 

@@ -19,7 +19,7 @@ from tests.reliability.simulator.loop import Loop
 MAX_LOSSES = 3
 """How often an event's workers may be lost before it may be dead for that."""
 
-MAX_STREAK = 4
+MAX_STREAK = 7
 """How often in a row one kind of work may be taken while the other waits."""
 
 
@@ -45,7 +45,7 @@ class Oracle:
         self._leases: dict[tuple[int, int], Lease] = {}
         self._taken: dict[tuple[int, int], None] = {}
         self._cursors: dict[str, int] = {}
-        self._turns: dict[tuple[str, str], tuple[str, int]] = {}
+        self._turns: dict[str, tuple[str, int]] = {}
         self._ended: dict[int, str] = {}
 
     def call(self, holder: str, port: str, method: str, call: Callable[[], Any], arguments: Sequence[Any]) -> Any:
@@ -73,7 +73,7 @@ class Oracle:
         cursor = self._tables.cursors[subscription.name].position
         claim = call()
         if claim is not None:
-            self._judge_turn(holder, claim, waiting, is_new=claim.first > cursor)
+            self._judge_turn(claim, waiting, is_new=claim.first > cursor)
             self._judge_taking(holder, subscription, claim)
             self._judge_ledger(subscription)
         return claim
@@ -87,16 +87,16 @@ class Oracle:
         new = self._tables.positions(subscription.log, subscription.selection, after=cursor.position)
         return due + bool(new)
 
-    def _judge_turn(self, holder: str, claim: Claim, waiting: int, *, is_new: bool) -> None:
-        """Where there is due work and new work, a taker takes them in turn; failures and neighbours may shift it."""
-        kind = "new" if is_new else "due"
-        last, times = self._turns.pop((holder, claim.subscription), (kind, 0))
+    def _judge_turn(self, claim: Claim, waiting: int, *, is_new: bool) -> None:
+        """Where there is due work and new work, both are taken; not always in turn, for there are many takers."""
+        kind, name = "new" if is_new else "due", claim.subscription
+        last, times = self._turns.pop(name, (kind, 0))
         if waiting < 2:
             return
         times = times + 1 if last == kind else 1
-        self._turns[holder, claim.subscription] = kind, times
+        self._turns[name] = kind, times
         if times >= MAX_STREAK:
-            self._say(f"{holder} took {kind} work of {claim.subscription} {times} times while other work waited")
+            self._say(f"{kind} work of {name} was taken {times} times while other work waited")
 
     def _judge_taking(self, holder: str, subscription: Subscription, claim: Claim) -> None:
         now = self._loop.now
