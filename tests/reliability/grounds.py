@@ -98,7 +98,7 @@ class PostgresGround(Ground):
         gone = [f'DELETE FROM public."{table}"' for table in self._tables]
         back = [f'INSERT INTO public."{table}" SELECT * FROM "{name}"."{table}"' for table in self._tables]
         counted = [
-            f"SELECT setval('public.\"{sequence}\"', last_value, is_called) FROM \"{name}\".\"{sequence}\""
+            f'SELECT setval(\'public."{sequence}"\', last_value, is_called) FROM "{name}"."{sequence}"'
             for sequence in self._sequences
         ]
         self._do([*off, *gone, *back, *counted, *on])
@@ -133,7 +133,7 @@ SELECT relname, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid W
 
 
 def _hasty(store: SqlStore) -> SqlStore:
-    """A store whose commits need not reach the disk, and whose connections are not asked first: no power is cut here."""
+    """A store whose commits need not reach the disk, and whose connections are not asked first: no power is cut."""
 
     @event.listens_for(store.engine, "connect")
     def _configure(connection: Any, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""Process: one process of the service inside this one, wired by the real container, that can be dropped and made anew."""
+"""Process: one process of the service inside this one, wired by the real container; dropped and made anew at will."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.reliability import figures
 from tests.reliability.crash_points import Enumeration
 from tests.reliability.grounds import ground
 from tests.reliability.zoo import claims, logs, policies  # noqa: F401  # they fill the zoo
 from tests.reliability.zoo.registry import ZOO, Bug, found_by_points, found_by_seeds
-
-caught: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -26,5 +25,9 @@ def test_a_planted_bug_is_caught(bug: Bug, enumeration: Enumeration) -> None:
 
     assert found is not None, f"the {bug.harness} does not see that {bug.name}"
     assert re.search(bug.shows, found), found
-    caught.append(bug.name)
-    print(f"\n{bug.name}: {found}\n{len(caught)} of {len(ZOO)}")
+    figures.count("bug zoo", len(ZOO))
+
+
+def test_the_zoo_is_complete() -> None:
+    assert len(ZOO) >= 24
+    assert len({bug.name for bug in ZOO}) == len(ZOO)

@@ -9,6 +9,7 @@ from application.ports.event_log import EventLog
 from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
+from tests.reliability import figures
 from tests.reliability.crash_points import Report, run_all
 
 PORTS = {
@@ -28,7 +29,7 @@ NOT_REACHED = {("events", "stream")}
 def report(request: pytest.FixtureRequest) -> Report:
     url = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
     report = run_all(url)
-    print(f"\n{request.param}: {report}")
+    figures.say(f"crash points, {request.param}", str(report))
     return report
 
 

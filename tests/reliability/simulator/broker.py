@@ -3,8 +3,8 @@
 from math import inf
 
 from application.ports.dispatcher import Dispatcher
-from tests.reliability.simulator.loop import Loop, Task
-from tests.reliability.simulator.weather import Weather
+from tests.reliability.simulator.loop import Task
+from tests.reliability.simulator.ports import Surroundings
 
 MOST_DELAY = 20.0
 Message = tuple[float, str, object]
@@ -14,18 +14,18 @@ Message = tuple[float, str, object]
 class Broker(Dispatcher):
     """One queue that all workers hear; every message is drawn from it by lot."""
 
-    def __init__(self, loop: Loop, weather: Weather) -> None:
-        self._loop = loop
-        self._weather = weather
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._loop = around.loop
         self._messages: list[Message] = []
         self._waiting: list[Task] = []
 
     def ring(self, subscription: str, *, event_id: str | None = None) -> None:
-        random, weather = self._loop.random, self._weather
-        if random.random() < weather.bells_dropped:
+        struck = self._around.strikes
+        if struck("bells_dropped", subscription):
             return
-        for _ in range(1 + (random.random() < weather.bells_doubled)):
-            delay = MOST_DELAY * random.random() if random.random() < weather.bells_delayed else 0.0
+        for _ in range(1 + struck("bells_doubled", subscription)):
+            delay = MOST_DELAY * self._loop.random.random() if struck("bells_delayed", subscription) else 0.0
             what = ("ring", subscription) if event_id is None else ("process", event_id)
             self.send(delay, *what)
 

@@ -45,6 +45,7 @@ class Loop:
         self.random = random
         self.current: Task | None = None
         self._tasks: list[Task] = []
+        self._somebody_died = False
         self._hub = getcurrent()
 
     def time(self) -> datetime:
@@ -84,14 +85,17 @@ class Loop:
         self.current = task
         task.greenlet.switch()
         self.current = None
-        self._forget_the_dead()
+        if self._somebody_died or task.greenlet.dead:
+            self._forget_the_dead()
 
     def kill(self, actor: Actor) -> None:
         """End a process: none of its tasks goes on, and none of its ports answers, not even on the way out."""
         actor.alive = False
-        if self.current is not None and self.current.actor is actor:
+        self._somebody_died = True
+        if self.current is None:
+            self._forget_the_dead()
+        elif self.current.actor is actor:
             raise GreenletExit
-        self._forget_the_dead()
 
     def close(self) -> None:
         """End every task."""
@@ -100,12 +104,12 @@ class Loop:
         self._forget_the_dead()
 
     def _forget_the_dead(self) -> None:
-        if all(task.actor.alive and not task.greenlet.dead for task in self._tasks):
-            return
+        """Only the hub does this: a greenlet that ends goes back to it."""
+        self._somebody_died = False
         tasks = self._tasks
         self._tasks = [task for task in tasks if task.actor.alive and not task.greenlet.dead]
         for task in tasks:
-            if not task.actor.alive and not task.greenlet.dead and task is not self.current:
+            if not task.actor.alive and not task.greenlet.dead:
                 # Its ports raise this again, so that nothing which catches it can do anything.
                 task.greenlet.throw(GreenletExit)
 
@@ -123,8 +127,8 @@ class VirtualCondition:
 
     def wait(self, timeout: float | None = None) -> None:
         task = self._loop.current
-        assert task is not None
-        self._waiting.append(task)
+        if task is not None:
+            self._waiting.append(task)
         self._loop.pause(inf if timeout is None else timeout)
 
     def notify(self) -> None:

@@ -46,6 +46,7 @@ class Oracle:
         self._taken: dict[tuple[int, int], None] = {}
         self._cursors: dict[str, int] = {}
         self._turns: dict[str, tuple[str, int]] = {}
+        self._takers: dict[tuple[str, str], None] = {}
         self._ended: dict[int, str] = {}
 
     def call(self, holder: str, port: str, method: str, call: Callable[[], Any], arguments: Sequence[Any]) -> Any:
@@ -73,7 +74,7 @@ class Oracle:
         cursor = self._tables.cursors[subscription.name].position
         claim = call()
         if claim is not None:
-            self._judge_turn(claim, waiting, is_new=claim.first > cursor)
+            self._judge_turn(holder, claim, waiting, is_new=claim.first > cursor)
             self._judge_taking(holder, subscription, claim)
             self._judge_ledger(subscription)
         return claim
@@ -87,11 +88,16 @@ class Oracle:
         new = self._tables.positions(subscription.log, subscription.selection, after=cursor.position)
         return due + bool(new)
 
-    def _judge_turn(self, claim: Claim, waiting: int, *, is_new: bool) -> None:
-        """Where there is due work and new work, both are taken; not always in turn, for there are many takers."""
+    def _judge_turn(self, holder: str, claim: Claim, waiting: int, *, is_new: bool) -> None:
+        """Where there is due work and new work, both are taken; not always in turn, for there are many takers.
+
+        A process begins with what is due: one that is killed by each of its events takes no new one until it lives.
+        """
         kind, name = "new" if is_new else "due", claim.subscription
         last, times = self._turns.pop(name, (kind, 0))
-        if waiting < 2:
+        begins = (holder, name) not in self._takers
+        self._takers[holder, name] = None
+        if waiting < 2 or begins:
             return
         times = times + 1 if last == kind else 1
         self._turns[name] = kind, times

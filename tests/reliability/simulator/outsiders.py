@@ -13,7 +13,7 @@ from tests.reliability.simulator.loop import Actor
 from tests.reliability.simulator.oracle import gaps
 from tests.reliability.simulator.processes import Api, Process, Site
 
-KINDS = ("plain", "plain", "plain", "asks", "hiccup", "storm", "breaks", "kills", "slow", "unknown", "wrong")
+KINDS = ("plain", "plain", "asks", "hiccup", "storm", "breaks", "kills", "slow", "slow", "unknown", "wrong")
 PATIENCE = 8.0
 """Seconds that a sender waits for an answer."""
 TRIES = 12
@@ -97,7 +97,10 @@ class Reader(Actor):
         store = site.store
         readers = (
             ("events", lambda after: [row.position for row in store.events.read(Selection(after=after), limit=100)]),
-            ("contexts", lambda after: [row.position for row in store.contexts.read(Selection(after=after), limit=100)]),
+            (
+                "contexts",
+                lambda after: [row.position for row in store.contexts.read(Selection(after=after), limit=100)],
+            ),
         )
         for name, read in readers:
             self._follow(name, read, report)
@@ -122,28 +125,21 @@ class Gusts(Actor):
 
     def _blow(self) -> None:
         around, random = self._site.around, self._loop.random
-        weather, broker = around.weather, self._site.broker
         while True:
             self._loop.pause(2 * GUST_SECONDS * random.random())
-            if random.random() < weather.kills:
-                victim = self._processes[int(random.random() * len(self._processes))]
-                if victim.alive:
-                    around.note(f"kills {victim.name}")
-                    self._loop.kill(victim)
-            if random.random() < weather.broker_emptied:
-                broker.empty()
-                around.note("empties the broker")
-            if random.random() < weather.bells_forged:
-                broker.send(0.0, *self._forged())
-            if random.random() < weather.database_away:
+            alive = [process for process in self._processes if process.alive]
+            if alive and around.strikes("kills"):
+                self._loop.kill(alive[int(random.random() * len(alive))])
+            if around.strikes("broker_emptied"):
+                self._site.broker.empty()
+            if around.strikes("bells_forged"):
+                self._site.broker.send(0.0, *self._forged())
+            if around.strikes("database_away"):
                 around.database_away_until = self._loop.now + 4.0 * random.random()
-                around.note("takes the database away")
-            if random.random() < weather.search_away:
+            if around.strikes("search_away"):
                 around.search_away_until = self._loop.now + 8.0 * random.random()
-                around.note("takes the search away")
-            if random.random() < weather.index_deleted:
+            if around.strikes("index_deleted"):
                 self._site.index.is_there = False
-                around.note("deletes the index")
 
     def _forged(self) -> tuple[str, object]:
         random, events = self._loop.random, self._site.store.events.read(Selection(), limit=100)

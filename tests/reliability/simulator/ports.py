@@ -1,5 +1,6 @@
 """The ports of a simulated process: before and after each call others may go on, and the weather may strike."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,8 @@ class Surroundings:
     oracle: Oracle
     lease: float
     trace: list[str] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    """How often each kind of fault struck, by its name in the weather."""
     database_away_until: float = 0.0
     search_away_until: float = 0.0
 
@@ -62,6 +65,15 @@ class Surroundings:
         """Add a line to the trace."""
         task = self.loop.current
         self.trace.append(f"{self.loop.now:9.3f} {task.name if task else '':18} {what}")
+
+    def strikes(self, fault: str, what: str = "") -> bool:
+        """Whether a fault strikes now, by its probability in the weather; if so, it is counted and told."""
+        probability: float = getattr(self.weather, fault)
+        struck = probability > 0 and self.loop.random.random() < probability
+        if struck:
+            self.faults[fault] += 1
+            self.note(f"{fault} {what}")
+        return struck
 
 
 class Passage:
@@ -76,43 +88,29 @@ class Passage:
     def around(self, port: str, method: str, call: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
         """Let others go on, do it, let others go on; or break it on the way."""
         what = f"{port}.{method}"
-        weather, note = self._around.weather, self._around.note
-        before, after, away_until = self._failures(port)
+        struck, away_until = self._around.strikes, self._around.database_away_until
+        keeper = "database"
+        if port == "search":
+            keeper, away_until = "search", self._around.search_away_until
         self._let_others(what)
-        if self._loop.now < away_until or self._strikes(before):
-            note(f"{what}: not done, failed")
+        if self._loop.now < away_until or struck(f"{keeper}_before", what):
             raise Unavailable("The connection was lost before (planted).")
         result = self._around.oracle.call(self._holder, port, method, call, arguments)
-        note(f"{what}: {_brief(result)}")
+        self._around.note(f"{what}: {_brief(result)}")
         self._let_others(what)
-        if self._strikes(after):
-            note(f"{what}: done, failed")
+        if struck(f"{keeper}_after", what):
             raise Unavailable("The connection was lost after (planted).")
-        if self._strikes(weather.pauses):
-            seconds = LONGEST_PAUSE * self._around.lease * self._loop.random.random()
-            note(f"paused for {seconds:.1f} s")
-            self._actor.paused_until = self._loop.now + seconds
+        if struck("pauses", what):
+            self._actor.paused_until = self._loop.now + LONGEST_PAUSE * self._around.lease * self._loop.random.random()
             self._let_others(what)
         return result
-
-    def _failures(self, port: str) -> tuple[float, float, float]:
-        around, weather = self._around, self._around.weather
-        if port == "search":
-            return weather.search_before, weather.search_after, around.search_away_until
-        return weather.database_before, weather.database_after, around.database_away_until
 
     def _let_others(self, what: str) -> None:
         if not self._actor.alive:
             raise GreenletExit
-        if self._strikes(self._around.weather.crashes):
-            self._around.note(f"crashed at {what}")
+        if self._around.strikes("crashes", what):
             self._loop.kill(self._actor)
         self._loop.pause()
-        if not self._actor.alive:
-            raise GreenletExit
-
-    def _strikes(self, probability: float) -> bool:
-        return probability > 0 and self._loop.random.random() < probability
 
 
 def _brief(result: Any) -> str:

@@ -1,6 +1,7 @@
 """Simulation: one seed from the first event to rest, and what did not hold on the way or at the end."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import count
@@ -40,6 +41,7 @@ class Outcome:
     wrong: tuple[str, ...]
     trace: tuple[str, ...]
     weather: str
+    faults: Counter[str]
 
     @property
     def digest(self) -> str:
@@ -64,7 +66,7 @@ class Simulation:
             around=self._around,
             store=store,
             index=Deletable(),
-            broker=Broker(loop, self._weather),
+            broker=Broker(self._around),
             registry=pipelines.registry(),
             new_id=lambda: derived_id("01900000-0000-7000-8000-000000000000", seed, next(numbers)),
         )
@@ -100,6 +102,7 @@ class Simulation:
             wrong=tuple(wrong),
             trace=tuple(self._around.trace),
             weather=str(self._had),
+            faults=self._around.faults,
         )
 
     def _run(self) -> Iterator[str]:
@@ -111,9 +114,7 @@ class Simulation:
         yield from self._oracle.wrong
         if not self._oracle.wrong:
             self._history.replay = next(iter(self._store.replays.list()), None)
-            yield from violations(
-                Truth.of(self._store, self._site.index), self._history, excused=self._oracle.excused
-            )
+            yield from violations(Truth.of(self._store, self._site.index), self._history, excused=self._oracle.excused)
 
     def _go_on(self, *, until: float, senders: bool = False) -> None:
         """Step on to a time, or until every sender is done."""
@@ -173,11 +174,9 @@ class Simulation:
         self._loop.kill(task.actor)
 
     def _take_long(self) -> None:
-        self._loop.pause(2 * LEASE * self._loop.random.random())
+        self._loop.pause(3 * LEASE * self._loop.random.random())
 
 
 def simulate(seed: int) -> Outcome:
     """Run one seed."""
     return Simulation(seed).run()
-
-

@@ -43,7 +43,7 @@ RANGES = {
     "bells_forged": 0.5,
     "broker_emptied": 0.3,
     "crashes": 0.02,
-    "pauses": 0.02,
+    "pauses": 0.06,
     "kills": 0.3,
     "database_before": 0.05,
     "database_after": 0.05,
