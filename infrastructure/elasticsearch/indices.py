@@ -60,6 +60,13 @@ def make_or_extend(
     raise _others_at_it(alias)
 
 
+def holds_nothing(client: Elasticsearch, alias: str) -> bool:
+    """Whether the index is known to hold no document; one whose shard has not started yet is not known."""
+    stats = client.indices.stats(index=alias, metric="docs")
+    started = stats["_shards"]["successful"] > 0
+    return bool(started and stats["_all"]["primaries"]["docs"]["count"] == 0)
+
+
 def replace(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType]) -> None:
     """Put a new, empty index behind the alias and delete the ones before."""
     for _ in range(_ATTEMPTS):

@@ -44,7 +44,7 @@ class ElasticsearchSearchIndex:
     def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         with reaching(self._alias):
             indices.make_or_extend(self._client, self._alias, fields, anew)
-            if self._client.count(index=self._alias)["count"] == 0:
+            if indices.holds_nothing(self._client, self._alias):
                 anew()
 
     def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:

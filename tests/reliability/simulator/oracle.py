@@ -19,7 +19,7 @@ from tests.reliability.simulator.loop import Loop
 MAX_LOSSES = 3
 """How often an event's workers may be lost before it may be dead for that."""
 
-MAX_STREAK = 7
+MAX_STREAK = 5
 """How often in a row one kind of work may be taken while the other waits."""
 
 

@@ -15,10 +15,11 @@ from tests.reliability.history import History
 from tests.reliability.invariants import violations
 from tests.reliability.simulator.broker import Broker
 from tests.reliability.simulator.loop import Loop
+from tests.reliability.simulator.operators import Replayer
 from tests.reliability.simulator.oracle import Oracle
 from tests.reliability.simulator.outsiders import Gusts, Reader, Sender
 from tests.reliability.simulator.ports import Deletable, Surroundings
-from tests.reliability.simulator.processes import LEASE, Api, Beat, Process, Replayer, Site, Worker, subscriptions
+from tests.reliability.simulator.processes import LEASE, Api, Beat, Process, Site, Worker, subscriptions
 from tests.reliability.simulator.weather import Weather, drawn
 from tests.reliability.truth import Truth
 
@@ -70,6 +71,7 @@ class Simulation:
             registry=pipelines.registry(),
             new_id=lambda: derived_id("01900000-0000-7000-8000-000000000000", seed, next(numbers)),
         )
+        self._subscriptions = subscriptions(site.registry)
         self._history = History()
         outside = pipelines.begin_anew()
         outside.kill, outside.take_long = self._kill, self._take_long
@@ -87,7 +89,7 @@ class Simulation:
     def run(self) -> Outcome:
         """To the end, or to the first thing that is wrong."""
         store = self._store
-        store.claims.register(subscriptions(self._site.registry))
+        store.claims.register(self._subscriptions)
         for process in self._processes:
             process.start()
         wrong = list(self._run())
@@ -114,7 +116,12 @@ class Simulation:
         yield from self._oracle.wrong
         if not self._oracle.wrong:
             self._history.replay = next(iter(self._store.replays.list()), None)
-            yield from violations(Truth.of(self._store, self._site.index), self._history, excused=self._oracle.excused)
+            yield from violations(
+                Truth.of(self._store, self._site.index),
+                self._history,
+                excused=self._oracle.excused,
+                ordered=[each.name for each in self._subscriptions if getattr(each, "ordered", False)],
+            )
 
     def _go_on(self, *, until: float, senders: bool = False) -> None:
         """Step on to a time, or until every sender is done."""
