@@ -1,6 +1,6 @@
 """SearchIndex: results made searchable. It is a projection: it may be deleted and refilled at any time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -100,8 +100,11 @@ class SearchIndex(Protocol):
 
     backend: str
 
-    def open(self, fields: Mapping[str, FieldType]) -> None:
+    def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         """Make the index if there is none, and add fields that it lacks. Safe to call at every start.
+
+        Where it holds nothing, `anew` is called: whoever fills it is to begin at the beginning. A missing index is
+        made only after that, so that no other process puts a document into one that will not be filled.
 
         Raises:
             Misconfigured: a field exists with another type.

@@ -36,12 +36,14 @@ class Indexer:
             Unavailable: the index cannot be reached.
             Misconfigured: a field exists with another type.
         """
-        self.index.open(self.fields)
-        backlog = self.claims.backlog([self.subscription.name]).get(self.subscription.name)
-        if backlog is not None and backlog.cursor > 0 and self.index.state().documents == 0:
-            # Somebody deleted it: it is a projection, and begins again at position 0.
-            self.claims.rewind(self.subscription)
+        self.index.open(self.fields, anew=self._begin_anew)
         self._opened = True
+
+    def _begin_anew(self) -> None:
+        """Somebody deleted the index: it is a projection, and begins again at position 0."""
+        backlog = self.claims.backlog([self.subscription.name]).get(self.subscription.name)
+        if backlog is not None and backlog.cursor > 0:
+            self.claims.rewind(self.subscription)
 
     def begin(self) -> None:
         """Open the index, unless it is open. While it is away nothing is claimed.

@@ -1,7 +1,7 @@
 """Indices: making, extending and replacing the index behind an alias, with other processes at the same."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
@@ -37,8 +37,10 @@ def fields_behind(client: Elasticsearch, alias: str) -> dict[str, FieldType]:
     return {name: known["type"] for name, known in properties.items() if known.get("type") in _TYPES}
 
 
-def make_or_extend(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType]) -> None:
-    """Make the index behind the alias, or add the fields that it lacks.
+def make_or_extend(
+    client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], anew: Callable[[], None] = lambda: None
+) -> None:
+    """Make the index behind the alias, after `anew`, or add the fields that it lacks.
 
     Raises:
         Misconfigured: a field exists with another type.
@@ -49,12 +51,20 @@ def make_or_extend(client: Elasticsearch, alias: str, fields: Mapping[str, Field
         try:
             present = fields_behind(client, alias)
         except NotFoundError:
+            anew()
             if _make(client, alias, names, fields, aliased=True):
                 return
         else:
             _extend(client, alias, present, fields)
             return
     raise _others_at_it(alias)
+
+
+def holds_nothing(client: Elasticsearch, alias: str) -> bool:
+    """Whether the index is known to hold no document; one whose shard has not started yet is not known."""
+    stats = client.indices.stats(index=alias, metric="docs")
+    started = stats["_shards"]["successful"] > 0
+    return bool(started and stats["_all"]["primaries"]["docs"]["count"] == 0)
 
 
 def replace(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType]) -> None:

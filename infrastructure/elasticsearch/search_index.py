@@ -1,7 +1,7 @@
 """ElasticsearchSearchIndex: the search index in Elasticsearch, behind an alias."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from elasticsearch import BadRequestError, Elasticsearch
@@ -41,9 +41,11 @@ class ElasticsearchSearchIndex:
         """The index on the server at this URL; nothing is sent yet."""
         return cls(connect(url), alias=alias)
 
-    def open(self, fields: Mapping[str, FieldType]) -> None:
+    def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         with reaching(self._alias):
-            indices.make_or_extend(self._client, self._alias, fields)
+            indices.make_or_extend(self._client, self._alias, fields, anew)
+            if indices.holds_nothing(self._client, self._alias):
+                anew()
 
     def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
         with reaching(self._alias):

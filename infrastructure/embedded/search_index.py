@@ -4,7 +4,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,9 +45,11 @@ class Fts5SearchIndex:
         self._timeout = timeout
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
 
-    def open(self, fields: Mapping[str, FieldType]) -> None:
+    def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         with self._transaction("IMMEDIATE") as connection:
             search_tables.add_fields(connection, fields)
+            if connection.execute("SELECT 1 FROM documents LIMIT 1").fetchone() is None:
+                anew()
 
     def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
         with self._transaction("IMMEDIATE") as connection:

@@ -48,7 +48,9 @@ class MemorySearchIndex:
         self._fields: dict[str, FieldType] = dict(ENVELOPE)
         self._entries: dict[str, Entry] = {}
 
-    def open(self, fields: Mapping[str, FieldType]) -> None:
+    def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
+        if not self._entries:
+            anew()
         with self._lock:
             self._fields = merged(self._fields, fields)
 

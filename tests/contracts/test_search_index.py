@@ -150,6 +150,17 @@ def test_opening_again_keeps_documents_and_adds_fields(index):
     assert found(index, "-runway:*") == found(index, "carrier:UA") == [1]
 
 
+def test_opening_an_index_that_holds_nothing_says_so_before_it_takes_a_document(other):
+    said = []
+    other().open(FIELDS, anew=lambda: said.append("empty"))
+    assert said
+    index = other()
+    index.put([document(1, carrier="UA")])
+    said.clear()
+    index.open(FIELDS, anew=lambda: said.append("empty"))
+    assert said == []
+
+
 def test_another_keeper_knows_the_fields_that_one_added(index, other):
     second = other()
     index.open({"runway": "keyword"})

@@ -1,6 +1,7 @@
 """Results: documents reach the index, whatever happens to it; a query says how far behind it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from application.engine import Batch, Outcome
 from application.ports.claims import Completion
 from application.ports.search_index import FieldType, Rejection, SearchDocument, SearchQuery
 from application.subscription import Selection, Subscription
-from application.use_cases.results import INDEX, Indexer, index_lag, rebuild_index, search
+from application.use_cases.results import INDEX, Indexer, documents_of, index_lag, rebuild_index, search
 from domain.context import TaskContext
 from domain.effects import IndexDocument
 from domain.errors import Unavailable
@@ -113,6 +114,28 @@ def test_an_index_that_was_deleted_is_refilled_from_position_0(store: MemoryStor
     indexer = indexer_of(store, emptied)
 
     work(store, indexer)
+
+    assert emptied.search(SearchQuery()).total == 3
+
+
+class _MadeAmongOthers(MemorySearchIndex):
+    """An index into which another worker, that had it open before it was deleted, puts a result as soon as it can."""
+
+    def __init__(self, result: SearchDocument) -> None:
+        super().__init__()
+        self._result = result
+
+    def open(self, fields: Mapping[str, FieldType], **options: Any) -> None:
+        super().open(fields, **options)
+        self.put([self._result])
+
+
+def test_a_deleted_index_is_refilled_also_where_another_worker_puts_the_first_document(store: MemoryStore) -> None:
+    work(store, indexer_of(store, MemorySearchIndex()))
+    [*_, last] = store.contexts.read(SUBSCRIPTION.selection, limit=10)
+    emptied = _MadeAmongOthers(*documents_of(last))
+
+    work(store, indexer_of(store, emptied))
 
     assert emptied.search(SearchQuery()).total == 3
 

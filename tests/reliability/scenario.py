@@ -1,0 +1,248 @@
+"""The scenario of the crash points: about ten events through the front door, to their ends, replayed, re-indexed."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from pydantic_core import to_json
+from sqlalchemy import update
+
+from application.ports.search_index import SearchQuery
+from application.ports.task_states import EventFilter
+from application.use_cases.backlogs import is_idle
+from application.use_cases.events import contexts_of, get_event
+from application.use_cases.replay import (
+    PlanReplay,
+    plan_replay,
+    replay_status,
+    require_same_code,
+    run_replay,
+    subscription_of,
+)
+from application.use_cases.results import rebuild_index, search
+from application.use_cases.tasks import get_task
+from domain.envelopes import Submission
+from domain.errors import Unavailable
+from infrastructure.embedded.search_index import Fts5SearchIndex
+from infrastructure.sql.engine import DatabaseNow
+from infrastructure.sql.models import ClaimRow
+from infrastructure.sql.store import SqlStore
+from tests.reliability import pipelines
+from tests.reliability.faults import Died, Faults
+from tests.reliability.history import History, Request
+from tests.reliability.invariants import violations
+from tests.reliability.process import SETTINGS, Process
+from tests.reliability.truth import Truth
+
+ROUNDS = 40
+"""After how many rounds of work, with all leases ended between them, a run counts as stuck."""
+Step = Callable[[Process], None]
+
+
+class Stuck(Exception):
+    """The service did not come to rest."""
+
+
+def submission(number: object, kind: str, *, key: str | None = None, **members: object) -> Submission:
+    """A submission of an order of some kind."""
+    more = 2 if kind == "asks" else 0
+    type_ = str(members.pop("type", pipelines.PLACED))
+    data = to_json({"number": number, "kind": kind, "more": more}).decode()
+    return Submission(type=type_, data=data, source="shop", subject=f"order-{kind}", key=key, **members)  # type: ignore[arg-type]  # members of a submission
+
+
+class Scenario:
+    """One run of a part of the scenario with one fault, from where the part before it has ended without one.
+
+    `sql` is for the processes of the service, `world` for who looks on from outside: one database, two pools of
+    connections. `index` is the search index's file. Nobody else uses any of them.
+    """
+
+    def __init__(self, sql: SqlStore, world: SqlStore, index: Path, faults: Faults, before: History) -> None:
+        self._sql = sql
+        self._world = world
+        self._index = index
+        self._faults = faults
+        self.history = deepcopy(before)
+        self._registry = pipelines.registry()
+        self._process: Process | None = None
+        outside = pipelines.begin_anew()
+        outside.kill = faults.die
+
+    def run(self, part: str) -> list[str]:
+        """Everything that was wrong at the end of a part, which is one of PARTS."""
+        try:
+            for step in PARTS[part](self):
+                self._until_done(step)
+            return self._wrong()
+        except Stuck as stuck:
+            return [str(stuck), *self._wrong()]
+        finally:
+            self._drop()
+
+    def _wrong(self) -> list[str]:
+        index = Fts5SearchIndex(self._index)
+        try:
+            self.history.replay = next(iter(self._world.replays.list()), None)
+            return violations(Truth.of(self._world, index), self.history)
+        finally:
+            index.close()
+
+    def sending(self) -> list[Step]:
+        """An event and its repeat, one that asks for follow-ups, one that is refused at the door."""
+        keyed = self._request(1, "plain", key="k-1")
+        return [
+            partial(self._send, keyed),
+            partial(self._send, keyed),
+            partial(self._send, self._request(2, "asks", key="k-2")),
+            partial(self._send, self._request("three", "plain", key="k-3")),
+            self._settle,
+        ]
+
+    def failing(self) -> list[Step]:
+        """Events that are tried again, give up, or are refused by the database."""
+        return [
+            partial(self._send, self._request(4, "hiccup")),
+            Process.work,
+            partial(self._send, self._request(5, "breaks", key="k-5")),
+            partial(self._send, self._request(7, "refused", key="k-7")),
+            self._settle,
+        ]
+
+    def waiting(self) -> list[Step]:
+        """Events that are due later or have no pipeline, and what users read of all."""
+        in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+        return [
+            partial(self._send, self._request(6, "plain", not_before=in_an_hour)),
+            partial(self._send, self._request(8, "plain", type=pipelines.UNKNOWN)),
+            self._settle,
+            self._look,
+        ]
+
+    def replay(self) -> list[Step]:
+        """All of it again, into a generation of its own."""
+        return [self._replay, self._settle]
+
+    def rebuild(self) -> list[Step]:
+        """The index made anew."""
+        return [self._rebuild, self._settle]
+
+    def killer(self) -> list[Step]:
+        """An event that kills whoever runs it, among others that shall not suffer for it."""
+        requests = [self._request(number, kind, key=f"k-{number}") for number, kind in ((9, "kills"), (10, "plain"))]
+        return [*(partial(self._send, request) for request in requests), self._settle]
+
+    def _request(self, number: object, kind: str, **members: object) -> Request:
+        return self.history.request(submission(number, kind, **members), kind)
+
+    def _until_done(self, step: Step) -> None:
+        """Do a step; begin it again where its process died or the database was away."""
+        for _ in range(ROUNDS):
+            try:
+                return step(self._process or self._started())
+            except Died:
+                self._drop()
+                self._let_time_pass()
+            except Unavailable:
+                continue
+        raise Stuck(f"{step} was not done after {ROUNDS} tries")
+
+    def _started(self) -> Process:
+        """A new process that serves. One whose start fails has ended, as it does in earnest."""
+        self._faults.dead = False
+        process = Process(self._sql, self._index, self._registry, self._faults)
+        try:
+            process.start()
+        except BaseException:
+            process.drop()
+            raise
+        self._process = process
+        return process
+
+    def _drop(self) -> None:
+        if self._process is not None:
+            self._process.drop()
+            self._process = None
+
+    def _let_time_pass(self, _: float = 0.0) -> None:
+        """Every lease runs out, every delay is over."""
+        with self._world.database.writing() as connection:
+            later = update(ClaimRow).where(ClaimRow.available_at > DatabaseNow())
+            connection.execute(later.values(available_at=DatabaseNow(-1.0)))
+
+    def _send(self, request: Request, process: Process) -> None:
+        """Send until there is an answer; without a key, once."""
+        try:
+            request.answered(process.post(request.submission))
+        except (Died, Unavailable):
+            request.answered(None)
+            if request.submission.key is not None:
+                raise
+            if self._faults.dead:
+                self._drop()
+
+    def _settle(self, process: Process) -> None:
+        """Work until nothing is left."""
+        for _ in range(ROUNDS):
+            process.work()
+            process.sweep()
+            process.work()
+            if is_idle(claims=process.container.claims()):
+                return
+            self._let_time_pass()
+        raise Stuck("work is left after every lease and every delay has ended")
+
+    def _look(self, process: Process) -> None:
+        """Read as users do."""
+        container = process.container
+        [found, *_] = container.states().find(EventFilter(status="succeeded"), limit=10)
+        event = get_event(found.event.id, events=container.events())
+        contexts_of(event.id, events=container.events(), contexts=container.contexts())
+        get_task(
+            event.id,
+            events=container.events(),
+            contexts=container.contexts(),
+            states=container.states(),
+            registry=self._registry,
+        )
+        container.contexts().ended(container.contexts().head() - 1, limit=10)
+        search(SearchQuery(q="number:2"), index=container.search_index(), claims=container.claims())
+
+    def _replay(self, process: Process) -> None:
+        """Plan a replay of what came before, unless it is planned, and run it to its end."""
+        container = process.container
+        ports = {"events": container.events(), "registry": self._registry, "fingerprints": container.fingerprints()}
+        replays = container.replays()
+        if not replays.list():
+            plan_replay(PlanReplay(everything=True), replays=replays, **ports)
+        replay = replays.get(replays.list()[0].id)
+        assert replay is not None
+        require_same_code(replay, **ports)
+        subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
+        engine = container.replay_engine(replay)
+        run_replay(
+            subscription, engine=engine, claims=container.claims(), progress=lambda _: None, sleep=self._let_time_pass
+        )
+        replay_status(replay, subscription=subscription, claims=container.claims(), contexts=container.contexts())
+
+    def _rebuild(self, process: Process) -> None:
+        container = process.container
+        rebuild_index(
+            index=container.search_index(),
+            fields=container.fields(),
+            claims=container.claims(),
+            subscription=container.subscriptions()["index"],
+        )
+
+
+PARTS = {
+    "sending": Scenario.sending,
+    "failing": Scenario.failing,
+    "waiting": Scenario.waiting,
+    "replay": Scenario.replay,
+    "rebuild": Scenario.rebuild,
+    "killer": Scenario.killer,
+}
+"""What is done, a part after the other. Shorter parts make for shorter runs, and for as many points."""

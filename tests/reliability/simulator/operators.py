@@ -1,0 +1,65 @@
+"""Those who run commands beside the service: a replay of everything, and sometimes a rebuild of the index."""
+
+from typing import Any
+
+from application.heart import Heart
+from application.use_cases.replay import PlanReplay, is_done, plan_replay, run_replay, subscription_of
+from application.use_cases.results import rebuild_index
+from domain.errors import Unavailable
+from tests.reliability.process import Notes
+from tests.reliability.simulator.processes import LEASE, SETTINGS, Process
+
+
+class Replayer(Process):
+    """An operator who plans one replay of everything, and runs it until it is done; then rebuilds the index, maybe."""
+
+    done = False
+    rebuilds = False
+
+    def begin(self, store: Any, heart: Heart, journal: Notes) -> None:
+        self.spawn("heart", heart._beat)
+        self.spawn("replay", self._run)
+
+    def _run(self) -> None:
+        while not self.done:
+            self.loop.pause(4.0 * self.loop.random.random())
+            try:
+                self._replay()
+                if self.rebuilds:
+                    self._rebuild()
+                self.done = True
+            except Unavailable:
+                continue
+
+    def _replay(self) -> None:
+        container = self.container
+        replays = container.replays()
+        if not container.events().head():
+            raise Unavailable("There is nothing to replay yet.")
+        if not replays.list():
+            plan_replay(
+                PlanReplay(everything=True),
+                events=container.events(),
+                replays=replays,
+                registry=container.registry(),
+                fingerprints=container.fingerprints(),
+            )
+        replay = replays.list()[0]
+        subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
+        run_replay(
+            subscription,
+            engine=self.tuned(container.replay_engine(replay)),
+            claims=container.claims(),
+            progress=lambda _: None,
+            sleep=self.loop.pause,
+        )
+        assert is_done(subscription, claims=container.claims())
+
+    def _rebuild(self) -> None:
+        container = self.container
+        rebuild_index(
+            index=container.search_index(),
+            fields=container.fields(),
+            claims=container.claims(),
+            subscription=container.subscriptions()["index"],
+        )
