@@ -35,6 +35,8 @@ class Subscription:
     A claim covers at most `batch` selected rows and is leased for `lease` seconds at a time; heartbeats extend
     it. A run that fails transiently is tried again as `retry` says. A new subscription's cursor starts at
     `selection.after`.
+
+    Work in the `background` gives way to all other: only the sweep rings for it, and a turn takes a moment.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Subscription:
     batch: int = 500
     lease: float = 30.0
     retry: Retry = field(default_factory=Retry)
+    background: bool = False
 
 
 def of_pipeline(name: str, *, batch: int = 500, lease: float = 30.0, retry: Retry | None = None) -> Subscription:

@@ -16,6 +16,7 @@ from application.document_fields import union_of
 from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
+from application.ports.anchor import Anchor
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.replays import Replay
 from application.ports.search_index import SearchIndex
@@ -27,9 +28,12 @@ from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from application.use_cases.replay import subscription_of
 from application.use_cases.results import INDEX, Indexer
+from application.use_cases.sealing import SEALING, places, seal_rows
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END, Retry
+from domain.seals import MAX_ROWS
 from infrastructure import plugins
+from infrastructure.anchor_file import FileAnchor
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
 from infrastructure.ids import new_id
@@ -72,6 +76,10 @@ def _search_index(settings: Settings) -> SearchIndex:
     return Fts5SearchIndex(settings.playhead_home / "search.db")
 
 
+def _anchor(settings: Settings) -> Anchor | None:
+    return FileAnchor(settings.seal_anchor) if settings.seal_anchor else None
+
+
 def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:
     batch, lease = settings.claim_batch, settings.lease_seconds
     follow_ups = Selection(where={"emits": True, "generation": 0})
@@ -89,6 +97,10 @@ def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, 
             )
             for name, selection in ((FOLLOW_UPS, follow_ups), (INDEX, results))
         ),
+        *(
+            Subscription(name=name, log=log, batch=MAX_ROWS, lease=lease, retry=UNTIL_IT_SUCCEEDS, background=True)
+            for name, log in SEALING.items()
+        ),
     ]
     return {subscription.name: subscription for subscription in subscriptions}
 
@@ -101,16 +113,22 @@ def _works(
     store: SqlStore,
     dispatcher: Dispatcher,
     indexer: Indexer,
+    anchor: Anchor | None,
+    journal: LogJournal,
 ) -> dict[str, Work]:
     processor = Processor(registry, unknown_types=settings.unknown_types)
     handlers: dict[str, Handler] = {
         FOLLOW_UPS: partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
         INDEX: indexer.index_contexts,
+        **{
+            name: partial(seal_rows, log=log, seals=store.seals, anchor=anchor, journal=journal)
+            for name, log in SEALING.items()
+        },
     }
     return {
         name: Work(
             subscription=subscription,
-            load=_loader(store, subscription),
+            load=places if name in SEALING else _loader(store, subscription),
             handle=handlers.get(name, processor.process),
             begin=indexer.begin if name == INDEX else None,
         )
@@ -163,6 +181,9 @@ class Container(containers.DeclarativeContainer):
     claims = store.provided.claims
     states = store.provided.states
     replays = store.provided.replays
+    seals = store.provided.seals
+    log_ids = store.provided.log_ids
+    anchor = providers.Singleton(_anchor, settings)
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
@@ -184,6 +205,8 @@ class Container(containers.DeclarativeContainer):
         store=store,
         dispatcher=dispatcher,
         indexer=indexer,
+        anchor=anchor,
+        journal=journal,
     )
     heart = providers.Singleton(Heart, claims, lease=settings.provided.lease_seconds)
     engine = providers.Singleton(

@@ -12,7 +12,9 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.event_log import EventLog
+from application.ports.log_ids import LogIds
 from application.ports.replays import Replays
+from application.ports.seals import Seals
 from application.ports.task_states import TaskStates
 from infrastructure.memory.store import MemoryStore
 from infrastructure.memory.tables import system_clock
@@ -28,6 +30,8 @@ class Store:
     claims: Claims
     states: TaskStates
     replays: Replays
+    seals: Seals
+    log_ids: LogIds
     later: Callable[[float], None]
 
 
@@ -54,6 +58,8 @@ def of_memory() -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        seals=store.seals,
+        log_ids=store.log_ids,
         later=clock.later,
     )
 
@@ -65,6 +71,8 @@ def of_sql(store: SqlStore) -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        seals=store.seals,
+        log_ids=store.log_ids,
         later=time.sleep,
     )
 

@@ -6,7 +6,9 @@ from datetime import datetime
 from infrastructure.memory.claims import MemoryClaims
 from infrastructure.memory.context_log import MemoryContextLog
 from infrastructure.memory.event_log import MemoryEventLog
+from infrastructure.memory.log_ids import MemoryLogIds
 from infrastructure.memory.replays import MemoryReplays
+from infrastructure.memory.seals import MemorySeals
 from infrastructure.memory.tables import MemoryTables, system_clock
 from infrastructure.memory.task_states import MemoryTaskStates
 
@@ -21,3 +23,5 @@ class MemoryStore:
         self.claims = MemoryClaims(tables)
         self.states = MemoryTaskStates(tables)
         self.replays = MemoryReplays(tables)
+        self.seals = MemorySeals(tables)
+        self.log_ids = MemoryLogIds(tables)

@@ -5,7 +5,9 @@ from infrastructure.sql.claims import SqlClaims
 from infrastructure.sql.context_log import SqlContextLog
 from infrastructure.sql.engine import Database
 from infrastructure.sql.event_log import SqlEventLog
+from infrastructure.sql.log_ids import SqlLogIds
 from infrastructure.sql.replays import SqlReplays
+from infrastructure.sql.seals import SqlSeals
 from infrastructure.sql.task_states import SqlTaskStates
 
 
@@ -20,6 +22,8 @@ class SqlStore:
         self.claims = SqlClaims(self.database)
         self.states = SqlTaskStates(self.database)
         self.replays = SqlReplays(self.database)
+        self.seals = SqlSeals(self.database)
+        self.log_ids = SqlLogIds(self.database)
 
     def upgrade(self) -> tuple[str | None, str | None]:
         """Run the migrations that are missing; the revision before and after."""

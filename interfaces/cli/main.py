@@ -8,7 +8,7 @@ import typer
 
 from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
-from interfaces.cli.commands import events, index, operations, pipelines, replays, run, search, sending
+from interfaces.cli.commands import events, index, operations, pipelines, replays, run, search, sending, verify
 
 app = typer.Typer(
     name="playhead",
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (run.app, sending.app, search.app, operations.app):
+for commands in (run.app, sending.app, search.app, verify.app, operations.app):
     app.registered_commands += commands.registered_commands
 for name, group in (
     ("events", events.app),

@@ -6,15 +6,18 @@ from sqlalchemy.exc import DBAPIError
 
 from application.ports.claims import Completion
 from application.subscription import Selection, of_pipeline
+from domain.seals import GENESIS, seal_of
 from infrastructure.sql.store import SqlStore
-from tests.factories import NewContextFactory, NewEventFactory
+from tests.factories import NewContextFactory, NewEventFactory, event_id
 
 ORDERS = of_pipeline("orders")
+TABLES = {"events": "position", "task_contexts": "position", "replays": "id", "seals": "log", "restores": "id"}
+"""The append-only tables, each with a column of its key."""
 
 
 @pytest.fixture
 def filled(sql_store: SqlStore) -> SqlStore:
-    """Two events, two contexts and a replay."""
+    """Two events, two contexts, a replay, a seal and a restore."""
     sql_store.claims.register([ORDERS])
     sql_store.events.append(NewEventFactory.build_batch(2))
     claim = sql_store.claims.take(ORDERS, owner="w")
@@ -22,6 +25,8 @@ def filled(sql_store: SqlStore) -> SqlStore:
     contexts = [NewContextFactory(event_position=position) for position in (1, 2)]
     assert sql_store.claims.complete(claim, Completion(contexts=contexts))
     sql_store.replays.create(Selection(), {}, 2)
+    sql_store.seals.append(seal_of(log="events", log_id=event_id(1), first=1, digests=[GENESIS], previous=GENESIS))
+    sql_store.log_ids.renew({"events": event_id(2)})
     return sql_store
 
 
@@ -30,6 +35,8 @@ def contents(store: SqlStore) -> list[object]:
         store.events.read(Selection(), limit=9),
         store.contexts.read(Selection(), limit=9),
         store.replays.list(),
+        store.seals.read("events", after=0, limit=9),
+        store.log_ids.restores("events"),
     ]
 
 
@@ -43,6 +50,10 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM task_contexts",
         "UPDATE replays SET count = 0",
         "DELETE FROM replays",
+        "UPDATE seals SET last_position = 3",
+        "DELETE FROM seals",
+        "UPDATE restores SET sealed = 0",
+        "DELETE FROM restores",
     ],
 )
 def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):
@@ -52,7 +63,7 @@ def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStor
     assert contents(filled) == before
 
 
-@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+@pytest.mark.parametrize("table", TABLES)
 def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
     """SQLite has no TRUNCATE: there a DELETE without a condition is what would be optimised to one."""
     before = contents(filled)
@@ -62,12 +73,13 @@ def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
     assert contents(filled) == before
 
 
-@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+@pytest.mark.parametrize("table", TABLES)
 def test_the_database_refuses_to_replace_a_row_of_a_log(filled: SqlStore, table: str):
     before = contents(filled)
-    key = "id" if table == "replays" else "position"
+    key = "log, first_position" if table == "seals" else TABLES[table]
     if filled.database.is_postgres:
-        replace = f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {key} = 9"
+        change = f"{TABLES[table]} = excluded.{TABLES[table]}"
+        replace = f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {change}"
     else:
         replace = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"
     with filled.engine.connect() as connection, pytest.raises(DBAPIError):
@@ -80,11 +92,10 @@ def test_a_session_that_replays_as_a_replica_is_refused_too(postgres_url: str):
     store = SqlStore(postgres_url)
     try:
         store.events.append([NewEventFactory()])
-        tables = ("events", "task_contexts", "replays")
         with store.engine.connect() as connection:
             modes = connection.execute(
                 text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE tgname LIKE '%append_only'")
             ).all()
-        assert sorted(map(tuple, modes)) == sorted((table, "A") for table in tables)
+        assert sorted(map(tuple, modes)) == sorted((table, "A") for table in TABLES)
     finally:
         store.close()
