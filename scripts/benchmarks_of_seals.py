@@ -14,6 +14,7 @@ from sqlalchemy import insert
 from application.use_cases.sealing import SEALING, seal_next
 from application.use_cases.verifying import LOGS, VerifyLogs, verify
 from domain.events import NewEvent
+from infrastructure import logging
 from infrastructure.sql.models import SubscriptionRow
 from scripts.benchmarks import container_of, month_bodies, one_month, spread
 
@@ -68,6 +69,7 @@ def _filled(database: str, stack: ExitStack) -> Any:
     """A store of the month's flights, over and over, each with the context that its pipeline makes."""
     from infrastructure.ids import new_id  # noqa: PLC0415
 
+    logging.configure("json", "warning")
     environment = {"PLAYHEAD_HOME": stack.enter_context(tempfile.TemporaryDirectory())}
     if database == "postgres":
         from tests.stores import postgres_database  # noqa: PLC0415
