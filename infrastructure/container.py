@@ -195,6 +195,7 @@ class Container(containers.DeclarativeContainer):
         fields=fields,
         subscription=subscriptions.provided[INDEX],
         claims=claims,
+        log_ids=log_ids,
         journal=journal,
     )
     works = providers.Singleton(
@@ -225,8 +226,8 @@ class Container(containers.DeclarativeContainer):
     appender = providers.Singleton(Appender, events, dispatcher, journal)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
-    checks = providers.Singleton(Checks, settings, store, search_index, registry)
-    metrics = providers.Singleton(Metrics, journal, claims, events, registry)
+    checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor)
+    metrics = providers.Singleton(Metrics, journal, claims, events, registry, seals)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart
     )

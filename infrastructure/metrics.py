@@ -8,8 +8,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from application.ports.claims import Claims
 from application.ports.event_log import EventLog
+from application.ports.seals import Seals
 from application.use_cases.backlogs import pipeline_backlogs
 from application.use_cases.results import index_lag
+from application.use_cases.sealing import LOGS, unsealed_rows
 from domain.errors import Unavailable
 from domain.registry import PipelineRegistry
 from infrastructure.journal import LogJournal
@@ -18,11 +20,14 @@ from infrastructure.journal import LogJournal
 class Metrics(Collector):
     """Joins the journal's counters and gauges that are read from the database at each scrape."""
 
-    def __init__(self, journal: LogJournal, claims: Claims, events: EventLog, registry: PipelineRegistry) -> None:
+    def __init__(
+        self, journal: LogJournal, claims: Claims, events: EventLog, registry: PipelineRegistry, seals: Seals
+    ) -> None:
         self._journal = journal
         self._claims = claims
         self._events = events
         self._registry = registry
+        self._seals = seals
         self._read = CollectorRegistry()
         self._read.register(self)
 
@@ -59,4 +64,7 @@ class Metrics(Collector):
         lag.add_metric([], index_lag(claims=self._claims))
         head = GaugeMetricFamily("playhead_events_head", "The last position of the events log.")
         head.add_metric([], self._events.head())
-        return [waiting, unloaded, lag, head]
+        unsealed = GaugeMetricFamily("playhead_unsealed", "Rows that no seal covers yet.", labels=["log"])
+        for log in LOGS:
+            unsealed.add_metric([log], unsealed_rows(log, seals=self._seals))
+        return [waiting, unloaded, lag, head, unsealed]

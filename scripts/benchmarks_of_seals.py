@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from application.use_cases.sealing import SEALING, seal_next
-from application.use_cases.verifying import LOGS, VerifyLogs, verify
+from application.use_cases.sealing import LOGS, SEALING, seal_next
+from application.use_cases.verifying import VerifyLogs, verify
 from domain.events import NewEvent
 from infrastructure import logging
 from infrastructure.sql.models import SubscriptionRow

@@ -13,6 +13,7 @@ from domain.seals import GENESIS, MAX_ROWS, AnchorLine, Seal, seal_of
 
 SEALING: Mapping[str, Log] = {"seal-events": "events", "seal-contexts": "task_contexts"}
 """The subscriptions that seal, and the log of each."""
+LOGS: tuple[Log, ...] = tuple(SEALING.values())
 _LINES = 500
 
 
@@ -86,6 +87,12 @@ def seal_next(log: Log, *, seals: Seals) -> bool:
     return bool(rows)
 
 
+def unsealed_rows(log: Log, *, seals: Seals) -> int:
+    """How many rows of a log no seal covers yet."""
+    sealed = _sealed(log, seals)
+    return max(0, seals.ends(log).head - sealed)
+
+
 def write_anchor(log: Log, *, seals: Seals, anchor: Anchor) -> None:
     """Add a line for each seal that the anchor lacks.
 
@@ -96,6 +103,16 @@ def write_anchor(log: Log, *, seals: Seals, anchor: Anchor) -> None:
     while missing := seals.read(log, after=after, limit=_LINES, digests=False):
         anchor.append([_line(seal) for seal in missing])
         after = missing[-1].first
+
+
+def is_anchored(log: Log, *, seals: Seals, anchor: Anchor) -> bool:
+    """Whether the anchor's last line of a log is its last seal.
+
+    Raises:
+        Unavailable: the anchor cannot be read.
+    """
+    tip, last = tip_of(log, seals), anchor.last(log)
+    return tip is None or (last is not None and last.chain == tip.chain)
 
 
 def _line(seal: Seal) -> AnchorLine:

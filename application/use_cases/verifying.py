@@ -7,11 +7,10 @@ from application.ports.anchor import Anchor
 from application.ports.log_ids import LogIds
 from application.ports.seals import Seals
 from application.subscription import Log
-from application.use_cases.sealing import tip_of
+from application.use_cases.sealing import LOGS, tip_of
 from domain.seals import AnchorLine, Restore, Seal
 from domain.verification import AnchorVerification, Finding, LogVerification
 
-LOGS: tuple[Log, ...] = ("events", "task_contexts")
 _ROWS = 2000
 _SEALS = 50
 

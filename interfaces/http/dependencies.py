@@ -11,6 +11,7 @@ from application.follower import Follower
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.event_log import EventLog
+from application.ports.log_ids import LogIds
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from domain.registry import PipelineRegistry
@@ -29,6 +30,7 @@ class Api:
     events: EventLog
     contexts: ContextLog
     claims: Claims
+    log_ids: LogIds
     states: TaskStates
     search_index: SearchIndex
     appender: Appender
@@ -46,6 +48,7 @@ class Api:
             events=container.events(),
             contexts=container.contexts(),
             claims=container.claims(),
+            log_ids=container.log_ids(),
             states=container.states(),
             search_index=container.search_index(),
             appender=container.appender(),

@@ -36,7 +36,7 @@ def restored(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = F
     from datetime import UTC, datetime
 
     from application.use_cases.restoring import MarkRestored, mark_restored
-    from application.use_cases.verifying import LOGS
+    from application.use_cases.sealing import LOGS
     from infrastructure.settings import typed
 
     if not yes:

@@ -22,7 +22,8 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare both logs with their seals, and these with the anchor. 1 where anything was changed."""
-    from application.use_cases.verifying import LOGS, VerifyLogs
+    from application.use_cases.sealing import LOGS
+    from application.use_cases.verifying import VerifyLogs
     from application.use_cases.verifying import verify as compare
     from domain.errors import InvalidRequest
 
