@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from dependency_injector import containers, providers
 
@@ -77,7 +78,7 @@ def _search_index(settings: Settings) -> SearchIndex:
 
 
 def _anchor(settings: Settings) -> Anchor | None:
-    return FileAnchor(settings.seal_anchor) if settings.seal_anchor else None
+    return FileAnchor(Path(settings.seal_anchor)) if settings.seal_anchor else None
 
 
 def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:

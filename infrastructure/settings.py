@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     engine_threads: int = Field(2, ge=1, le=16, description="Threads of the embedded engine.")
     lease_seconds: float = Field(30.0, ge=1, le=3600, description="How long a claim is held without a heartbeat.")
     claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
-    seal_anchor: Path | None = Field(
-        None,
+    seal_anchor: str = Field(
+        "",
         description="A file outside the database, best on another machine's disk, to which a line is added for each "
         "seal; `playhead verify` compares. Empty: none.",
     )
@@ -77,11 +77,6 @@ class Settings(BaseSettings):
         "auto", description="auto: console for a terminal, JSON lines otherwise."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level logged.")
-
-    @field_validator("seal_anchor", mode="before")
-    @classmethod
-    def _none_where_empty(cls, value: Any) -> Any:
-        return value or None
 
     @field_validator("pipelines", mode="before")
     @classmethod

@@ -17,7 +17,7 @@ def test_the_process_answers_and_is_ready(http: Http):
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
     assert {name: check["ok"] for name, check in answer.json()["checks"].items()} == {
-        "database": True, "migrations": True, "broker": True, "search": True, "pipelines": True,
+        "database": True, "migrations": True, "broker": True, "search": True, "pipelines": True, "seals": True,
     }  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from tests.sealed import found, grow, seal_up
 from tests.stores import Store, of_memory
 from tests.unit.engines import MemoryJournal
 
-
 CUT = {"events": {"tail cut": 21}, "task_contexts": {"tail cut": 21}}
 
 

@@ -1,7 +1,6 @@
 """verify: whether the past is what was sealed."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ _NAMES = {"events": "events", "contexts": "task_contexts"}
 def verify(
     log: Annotated[str | None, typer.Option(help="Only this log: events or contexts.")] = None,
     since: Annotated[int, typer.Option(help="Begin at the seal that covers this position.", min=1)] = 1,
-    anchor: Annotated[Path | None, typer.Option(help="The anchor to compare with, instead of SEAL_ANCHOR.")] = None,
+    anchor: Annotated[str | None, typer.Option(help="The anchor to compare with, instead of SEAL_ANCHOR.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare both logs with their seals, and these with the anchor. 1 where anything was changed."""
