@@ -41,7 +41,8 @@ def seal_rows(batch: Batch, *, log: Log, seals: Seals, anchor: Anchor | None, jo
     """
     while (sealed := _sealed(log, seals)) < batch.claim.last and not batch.stopping():
         batch.step, batch.done = "sealing", max(0, sealed - batch.claim.first + 1)
-        seal_next(log, seals=seals)
+        if not seal_next(log, seals=seals):
+            break
     if anchor is not None:
         try:
             write_anchor(log, seals=seals, anchor=anchor)

@@ -18,10 +18,9 @@ from sqlalchemy import (
     cast,
     extract,
     func,
-    insert,
     select,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 
 from application.ports.seals import Seals
 from application.subscription import Log
@@ -78,10 +77,10 @@ class SqlSeals(Seals):
             "recorded_at": DatabaseNow(),
             "digests": seal.digests,
         }
-        with suppress(IntegrityError), self._database.writing() as connection:
-            connection.execute(insert(SealRow).values(values))
-            return True
-        return False
+        dialect = postgresql if self._database.is_postgres else sqlite
+        with self._database.writing() as connection:
+            kept = connection.execute(dialect.insert(SealRow).values(values).on_conflict_do_nothing())
+            return kept.rowcount == 1
 
     def at(self, log: Log, position: int) -> Seal | None:
         begun = select(*_LINK).where(SealRow.log == log, SealRow.first_position <= position)
