@@ -24,6 +24,8 @@ from domain.errors import CompletionRefused, Unavailable
 
 TURN_SECONDS = 5.0
 """How long one ring of the bell makes a worker work."""
+BACKGROUND_SECONDS = 0.1
+"""How long it does so for a subscription in the background."""
 HAND_BACK_SECONDS = 5.0
 """After how long rows that this process cannot handle yet are due again."""
 
@@ -110,8 +112,9 @@ class Engine:
 
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
         that one ring wakes as many workers as there is work; a turn that ends with work left rings again. In order
-        there is nothing for a second worker to do. A subscription with a limit has one claim a turn. A name that this
-        process has not loaded is no work.
+        there is nothing for a second worker to do. A subscription with a limit has one claim a turn. In the background
+        nothing is rung, and what comes while it works is left for the next turn. A name that this process has not
+        loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -120,11 +123,13 @@ class Engine:
         if work is not None and work.begin is not None:
             work.begin()
         self._hand_back_owed()
-        end = self.clock() + seconds
+        background = work is not None and work.subscription.background
+        end = self.clock() + (BACKGROUND_SECONDS if background else seconds)
         worked = 0
         while work is not None and not self._stop.is_set():
             if worked and (self.clock() >= end or work.subscription.limit is not None):
-                self.dispatcher.ring(name)
+                if not background:
+                    self.dispatcher.ring(name)
                 break
             # In turn: what is due, what is new; so retries never starve new work, nor the other way round.
             due_first = self._due_first[name] = not self._due_first.get(name, False)
@@ -132,7 +137,7 @@ class Engine:
             self.pulse.beat()
             if claim is None:
                 break
-            if claim.more and not worked and not work.subscription.in_order:
+            if claim.more and not worked and not work.subscription.in_order and not background:
                 self.dispatcher.ring(name)
             worked += 1
             try:
@@ -140,7 +145,7 @@ class Engine:
             except Unavailable:
                 self._owed.append(claim)
                 raise
-            if not done:
+            if not done or (background and not claim.more):
                 break
         return worked
 
@@ -250,7 +255,9 @@ class Engine:
     def _ring_followers(self, contexts: Iterable[NewContext]) -> None:
         for work in self.works.values():
             subscription = work.subscription
-            if subscription.log == "task_contexts" and any(_selects(subscription, context) for context in contexts):
+            if subscription.log != "task_contexts" or subscription.background:
+                continue
+            if any(_selects(subscription, context) for context in contexts):
                 self.dispatcher.ring(subscription.name)
 
 

@@ -54,6 +54,8 @@ class Subscription:
     `in_order`: rows end in the order of their positions; what failed stands before what follows it. `hold` says that
     a dead letter does so too, until an operator decides; else it is passed. `route` is the pipeline whose events
     these are, None for a subscription that is not a pipeline's live one.
+
+    Work in the `background` gives way to all other: only the sweep rings for it, and a turn takes a moment.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Subscription:
     in_order: bool = False
     hold: bool = False
     route: str | None = None
+    background: bool = False
 
 
 def lease_of(subscription: Subscription) -> float:

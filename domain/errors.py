@@ -169,6 +169,18 @@ class CompletionRefused(PlayheadError):
     code = "completion-refused"
 
 
+class LogAltered(PlayheadError):
+    """A log is not what its head and its seals say; it is not sealed any further."""
+
+    code = "log-altered"
+
+
+class RebuildNeeded(Unavailable):
+    """The search index shows another log, or an undone future of this one. Nothing is indexed before its rebuild."""
+
+    code = "rebuild-needed"
+
+
 class WorkerDied(PlayheadError):
     """Workers died, again and again, while they ran this event."""
 

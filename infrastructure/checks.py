@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from application.ports.anchor import Anchor
 from application.ports.search_index import SearchIndex
 from application.use_cases.backlogs import PipelineBacklog, pipeline_backlogs
 from application.use_cases.effect_states import count_effects
+from application.use_cases.results import why_outdated
+from application.use_cases.sealing import LOGS, is_anchored, unsealed_rows
 from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
 from infrastructure.settings import Settings
@@ -30,12 +33,18 @@ class Checks:
     """Looks at each component; none of them waits longer than a few seconds."""
 
     def __init__(
-        self, settings: Settings, store: SqlStore, search_index: SearchIndex, registry: PipelineRegistry
+        self,
+        settings: Settings,
+        store: SqlStore,
+        search_index: SearchIndex,
+        registry: PipelineRegistry,
+        anchor: Anchor | None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._search_index = search_index
         self._registry = registry
+        self._anchor = anchor
 
     def all(self) -> Sequence[Check]:
         """Every check but that of the workers, the required ones first."""
@@ -43,10 +52,18 @@ class Checks:
         if not database.ok:
             unseen = [
                 Check(name=name, ok=False, detail="not seen: the database is away", required=name == "migrations")
-                for name in ("migrations", "pipelines")
+                for name in ("migrations", "pipelines", "seals")
             ]
-            return [database, unseen[0], self._broker(), self._search(), unseen[1]]
-        return [database, self._migrations(), self._durability(), self._broker(), self._search(), self._pipelines()]
+            return [database, unseen[0], self._broker(), self._search(), *unseen[1:]]
+        return [
+            database,
+            self._migrations(),
+            self._durability(),
+            self._broker(),
+            self._search(),
+            self._pipelines(),
+            self._seals(),
+        ]
 
     def thorough(self) -> Sequence[Check]:
         """Every check, also of effects, and where there is a broker, which workers answer; that takes a second."""
@@ -111,6 +128,11 @@ class Checks:
     def _search(self) -> Check:
         def look() -> str:
             state = self._search_index.state()
+            outdated = self._is_migrated() and why_outdated(
+                state, log_id=self._store.log_ids.of("task_contexts"), head=self._store.contexts.head()
+            )
+            if outdated:
+                raise LookupError(outdated)
             return f"{self._search_index.backend}, {state.documents:,} documents in {state.name}"
 
         if self._settings.elasticsearch_url:
@@ -136,6 +158,21 @@ class Checks:
             return f"{loaded}; {waiting:,} events wait" if waiting else loaded
 
         return _check("pipelines", look, "Install the package of the pipeline, or name its module in PIPELINES.")
+
+    def _seals(self) -> Check:
+        def look() -> str:
+            if not self._is_migrated():
+                return "not seen"
+            seals = self._store.seals
+            waiting = ", ".join(f"{unsealed_rows(log, seals=seals):,} {log}" for log in LOGS)
+            if self._anchor is None:
+                return f"not sealed yet: {waiting}; no anchor"
+            behind = [log for log in LOGS if not is_anchored(log, seals=seals, anchor=self._anchor)]
+            if behind:
+                raise LookupError(f"the anchor lacks the last seal of {' and '.join(behind)}")
+            return f"not sealed yet: {waiting}; anchored"
+
+        return _check("seals", look, "Make the file of SEAL_ANCHOR writable; the next seal brings it up to date.")
 
     def _is_migrated(self) -> bool:
         """Whether the tables are there; where they are not, the check of the migrations says so, and alone."""

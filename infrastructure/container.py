@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from dependency_injector import containers, providers
 
@@ -17,6 +18,7 @@ from application.document_fields import union_of
 from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
+from application.ports.anchor import Anchor
 from application.ports.caller import Caller
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.limits import Limits
@@ -34,11 +36,14 @@ from application.use_cases.processing import Processor
 from application.use_cases.replay import subscription_of
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
+from application.use_cases.sealing import SEALING, places, seal_rows
 from domain.effects import Email, HttpCall
 from domain.outgoing import allowed_of
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END, Retry
+from domain.seals import MAX_ROWS
 from infrastructure import cron, plugins
+from infrastructure.anchor_file import FileAnchor
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
 from infrastructure.http_calls.signature import secrets_of
@@ -98,6 +103,10 @@ def _callers(settings: Settings) -> dict[str, Caller]:
     }
 
 
+def _anchor(settings: Settings) -> Anchor | None:
+    return FileAnchor(Path(settings.seal_anchor)) if settings.seal_anchor else None
+
+
 def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:
     batch, lease = settings.claim_batch, settings.lease_seconds
     on_contexts = (
@@ -114,6 +123,18 @@ def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, 
             )
             for name, where, size, retry in on_contexts
         ),
+        *(
+            Subscription(
+                name=name,
+                log=log,
+                batch=MAX_ROWS,
+                lease=lease,
+                retry=UNTIL_IT_SUCCEEDS,
+                in_order=True,
+                background=True,
+            )
+            for name, log in SEALING.items()
+        ),
     ]
     return {subscription.name: subscription for subscription in subscriptions}
 
@@ -127,6 +148,8 @@ def _works(
     dispatcher: Dispatcher,
     indexer: Indexer,
     callers: Mapping[str, Caller],
+    anchor: Anchor | None,
+    journal: LogJournal,
 ) -> dict[str, Work]:
     processor = Processor(registry, unknown_types=settings.unknown_types)
     handlers: dict[str, Handler] = {
@@ -141,11 +164,15 @@ def _works(
             registry=registry,
             unknown_types=settings.unknown_types,
         ),
+        **{
+            name: partial(seal_rows, log=log, seals=store.seals, anchor=anchor, journal=journal)
+            for name, log in SEALING.items()
+        },
     }
     return {
         name: Work(
             subscription=subscription,
-            load=_loader(store, subscription),
+            load=places if name in SEALING else _loader(store, subscription),
             handle=handlers.get(name, processor.process),
             begin=indexer.begin if name == INDEX else None,
         )
@@ -203,6 +230,9 @@ class Container(containers.DeclarativeContainer):
     dead_letters = store.provided.dead_letters
     controls = store.provided.controls
     ledger = store.provided.ledger
+    seals = store.provided.seals
+    log_ids = store.provided.log_ids
+    anchor = providers.Singleton(_anchor, settings)
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
@@ -214,6 +244,7 @@ class Container(containers.DeclarativeContainer):
         fields=fields,
         subscription=subscriptions.provided[INDEX],
         claims=claims,
+        log_ids=log_ids,
         journal=journal,
     )
     callers = providers.Singleton(_callers, settings)
@@ -226,6 +257,8 @@ class Container(containers.DeclarativeContainer):
         dispatcher=dispatcher,
         indexer=indexer,
         callers=callers,
+        anchor=anchor,
+        journal=journal,
     )
     limits = providers.Singleton(ProcessLimits)
     pulse = providers.Singleton(LocalPulse)
@@ -259,8 +292,8 @@ class Container(containers.DeclarativeContainer):
     admission = providers.Singleton(Admission, claims, events, limit=settings.provided.backlog_limit)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
-    checks = providers.Singleton(Checks, settings, store, search_index, registry)
-    metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger)
+    checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor)
+    metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, seals=seals)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits
     )

@@ -9,9 +9,11 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from application.ports.claims import Claims
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
+from application.ports.seals import Seals
 from application.use_cases.backlogs import pipeline_backlogs
 from application.use_cases.effect_states import count_effects
 from application.use_cases.results import index_lag
+from application.use_cases.sealing import LOGS, unsealed_rows
 from domain.errors import Unavailable
 from domain.registry import PipelineRegistry
 from infrastructure.journal import LogJournal
@@ -26,13 +28,16 @@ class Metrics(Collector):
         claims: Claims,
         events: EventLog,
         registry: PipelineRegistry,
+        *,
         ledger: EffectLedger,
+        seals: Seals,
     ) -> None:
         self._journal = journal
         self._claims = claims
         self._events = events
         self._registry = registry
         self._ledger = ledger
+        self._seals = seals
         self._read = CollectorRegistry()
         self._read.register(self)
 
@@ -73,4 +78,7 @@ class Metrics(Collector):
         effects = GaugeMetricFamily("playhead_effects", "Effects that an operator must look at.", labels=["status"])
         for status, count in count_effects(ledger=self._ledger).items():
             effects.add_metric([status], count)
-        return [waiting, unloaded, lag, head, effects]
+        unsealed = GaugeMetricFamily("playhead_unsealed", "Rows that no seal covers yet.", labels=["log"])
+        for log in LOGS:
+            unsealed.add_metric([log], unsealed_rows(log, seals=self._seals))
+        return [waiting, unloaded, lag, head, effects, unsealed]

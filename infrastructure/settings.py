@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     email_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Addresses, and domains of addresses, that may be written to, separated by commas. Empty: all."
     )
+    seal_anchor: str = Field(
+        "",
+        description="A file outside the database, best on another machine's disk, to which a line is added for each "
+        "seal; `playhead verify` compares. Empty: none.",
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console for a terminal, JSON lines otherwise."
     )

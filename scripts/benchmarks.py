@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -35,9 +35,16 @@ def main() -> None:
     month.add_argument("--write", action="store_true", help="keep the figures in docs/performance/")
     start = verbs.add_parser("start", help="how long the commands take to start")
     start.add_argument("--rounds", type=int, default=7)
+    seals = verbs.add_parser("seals", help="the month with and without sealing, and how long `verify` takes")
+    seals.add_argument("--on", action="append", choices=["embedded", "scale"], help="default: both")
+    seals.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.verb == "start":
         measure_start(options.rounds)
+    elif options.verb == "seals":
+        from scripts.benchmarks_of_seals import measure_seals  # noqa: PLC0415  # it measures by what is here
+
+        measure_seals(options.on or ["embedded", "scale"], options.rounds)
     else:
         measure_month(options.on or ["embedded", "scale"], options.rounds, write=options.write)
 
@@ -49,23 +56,27 @@ def measure_start(rounds: int) -> None:
             began = time.perf_counter()
             subprocess.run([BIN / "playhead", *arguments], check=True, stdout=subprocess.DEVNULL)
             seconds.append(time.perf_counter() - began)
-        print(f"playhead {arguments[0]:10} {_spread([1000 * s for s in seconds[1:]], 0)} ms")
+        print(f"playhead {arguments[0]:10} {spread([1000 * s for s in seconds[1:]], 0)} ms")
+
+
+def month_bodies() -> list[bytes]:
+    lines = gzip.decompress(MONTH.read_bytes()).splitlines()
+    return [b"\n".join(lines[begin : begin + BATCH]) for begin in range(0, len(lines), BATCH)]
 
 
 def measure_month(modes: list[str], rounds: int, *, write: bool) -> None:
-    lines = gzip.decompress(MONTH.read_bytes()).splitlines()
-    bodies = [b"\n".join(lines[begin : begin + BATCH]) for begin in range(0, len(lines), BATCH)]
+    bodies = month_bodies()
     figures: dict[str, list[dict[str, float]]] = {mode: [] for mode in modes}
     for number in range(rounds):  # interleaved, for machines drift
         for mode in modes:
             with ExitStack() as stack:
-                figures[mode].append(_one_month(mode, bodies, stack))
+                figures[mode].append(one_month(mode, bodies, stack))
             print(f"round {number + 1} {mode}: {json.dumps(figures[mode][-1])}", file=sys.stderr)
     for mode, rows in figures.items():
         print(
-            f"{mode:9} {_spread([row['events_per_second'] for row in rows], 0)} events/s; "
-            f"accepted {_spread([row['accepted_per_second'] for row in rows], 0)}/s; "
-            f"index lag 0 after another {_spread([row['index_seconds'] for row in rows], 1)} s"
+            f"{mode:9} {spread([row['events_per_second'] for row in rows], 0)} events/s; "
+            f"accepted {spread([row['accepted_per_second'] for row in rows], 0)}/s; "
+            f"index lag 0 after another {spread([row['index_seconds'] for row in rows], 1)} s"
         )
     if write:
         target = ROOT / "docs/performance/month.json"
@@ -74,11 +85,16 @@ def measure_month(modes: list[str], rounds: int, *, write: bool) -> None:
         target.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2) + "\n")
 
 
-def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, float]:
+def one_month(
+    mode: str, bodies: list[bytes], stack: ExitStack, *, prepare: Callable[[object], None] = lambda _: None
+) -> dict[str, float]:
+    """Figures of one month; `prepare` is handed the stores before anything runs on them."""
     home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     port = _free_port()
     environment = _environment(mode, home, stack)
     subprocess.run([BIN / "playhead", "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    container = container_of(environment)
+    prepare(container)
     commands = [["dev" if mode == "embedded" else "serve", "--port", str(port)]]
     if mode == "scale":
         commands += [["worker"], ["beat"]]
@@ -88,7 +104,6 @@ def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, fl
     if mode == "scale":
         _wait_for_worker(environment)
 
-    container = _container(environment)
     began = time.perf_counter()
     _send(bodies, port)
     accepted = time.perf_counter() - began
@@ -116,7 +131,7 @@ def _one_month(mode: str, bodies: list[bytes], stack: ExitStack) -> dict[str, fl
     }
 
 
-def _container(environment: dict[str, str]) -> object:
+def container_of(environment: dict[str, str]) -> object:
     """The stores of the service that is measured; this process's own environment names others."""
     from dependency_injector import providers  # noqa: PLC0415
 
@@ -228,7 +243,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _spread(values: list[float], digits: int) -> str:
+def spread(values: list[float], digits: int) -> str:
     return " / ".join(f"{value:,.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
 
 

@@ -15,7 +15,9 @@ from application.ports.controls import Controls
 from application.ports.dead_letters import DeadLetters
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
+from application.ports.log_ids import LogIds
 from application.ports.replays import Replays
+from application.ports.seals import Seals
 from application.ports.task_states import TaskStates
 from infrastructure.memory.store import MemoryStore
 from infrastructure.memory.tables import system_clock
@@ -34,6 +36,8 @@ class Store:
     dead_letters: DeadLetters
     controls: Controls
     ledger: EffectLedger
+    seals: Seals
+    log_ids: LogIds
     later: Callable[[float], None]
 
 
@@ -63,6 +67,8 @@ def of_memory() -> Store:
         dead_letters=store.dead_letters,
         controls=store.controls,
         ledger=store.ledger,
+        seals=store.seals,
+        log_ids=store.log_ids,
         later=clock.later,
     )
 
@@ -77,6 +83,8 @@ def of_sql(store: SqlStore) -> Store:
         dead_letters=store.dead_letters,
         controls=store.controls,
         ledger=store.ledger,
+        seals=store.seals,
+        log_ids=store.log_ids,
         later=time.sleep,
     )
 

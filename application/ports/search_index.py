@@ -77,21 +77,27 @@ class SearchAnswer:
 
     `aggs` by name: `{"buckets": [{"key", "count", "stats"?}]}`, or `{"count", "min", "max", "avg", "sum"}`
     (nulls, but for count and sum, where no document has the field). Dates are RFC 3339 text, also as keys.
-    `cursor` is None on the last page.
+    `cursor` is None on the last page. `log_id` is the index's label.
     """
 
     hits: Sequence[Mapping[str, Any]]
     total: int
     aggs: Mapping[str, Any] = field(default_factory=dict)
     cursor: str | None = None
+    log_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexState:
-    """What an index holds; `updated_at` is when it last took documents, where it knows."""
+    """What an index holds; `updated_at` is when it last took documents, where it knows.
+
+    `log_id` is its label, None while it has none; `version` the highest of its documents, 0 without any.
+    """
 
     name: str
     documents: int
+    log_id: str | None = None
+    version: int = 0
     updated_at: datetime | None = None
 
 
@@ -130,7 +136,15 @@ class SearchIndex(Protocol):
         ...
 
     def start_anew(self, fields: Mapping[str, FieldType]) -> None:
-        """Make an empty index in the place of the present one, for a refill from the log."""
+        """Make an empty index without a label in the place of the present one, for a refill from the log."""
+        ...
+
+    def label(self, log_id: str) -> None:
+        """Keep in the index which log it shows, in the place of what it said before.
+
+        Raises:
+            Unavailable: the index cannot be reached.
+        """
         ...
 
     def state(self) -> IndexState:

@@ -32,9 +32,19 @@ def fields_behind(client: Elasticsearch, alias: str) -> dict[str, FieldType]:
     Raises:
         NotFoundError: there is none.
     """
+    return shown_behind(client, alias)[0]
+
+
+def shown_behind(client: Elasticsearch, alias: str) -> tuple[dict[str, FieldType], str | None]:
+    """The fields of the index behind the alias, and its label.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     [mapping] = client.indices.get_mapping(index=alias).values()
     properties = mapping["mappings"].get("properties", {})
-    return {name: known["type"] for name, known in properties.items() if known.get("type") in _TYPES}
+    fields = {name: known["type"] for name, known in properties.items() if known.get("type") in _TYPES}
+    return fields, mapping["mappings"].get("_meta", {}).get("log_id")
 
 
 def make_or_extend(

@@ -63,7 +63,7 @@ class ElasticsearchSearchIndex:
 
     def search(self, query: SearchQuery) -> SearchAnswer:
         with reaching(self._alias):
-            fields = indices.fields_behind(self._client, self._alias)
+            fields, log_id = indices.shown_behind(self._client, self._alias)
             request = read_request(query, fields, self.backend)
             try:
                 answer = self._client.search(
@@ -78,6 +78,7 @@ class ElasticsearchSearchIndex:
             total=answer["hits"]["total"]["value"],
             aggs=read_aggregations(request, answer.get("aggregations", {}), fields),
             cursor=cursor,
+            log_id=log_id,
         )
 
     def start_anew(self, fields: Mapping[str, FieldType]) -> None:
@@ -85,8 +86,18 @@ class ElasticsearchSearchIndex:
         with reaching(self._alias):
             indices.replace(self._client, self._alias, fields)
 
+    def label(self, log_id: str) -> None:
+        with reaching(self._alias):
+            self._client.indices.put_mapping(index=self._alias, meta={"log_id": log_id})
+
     def state(self) -> IndexState:
         """Only documents that can be found are counted; see the port."""
         with reaching(self._alias):
             [name] = self._client.indices.get_alias(name=self._alias)
-            return IndexState(name=name, documents=self._client.count(index=self._alias)["count"])
+            _, log_id = indices.shown_behind(self._client, self._alias)
+            highest = {"version": {"max": {"field": "_version"}}}
+            found = self._client.search(index=self._alias, size=0, track_total_hits=True, aggs=highest)
+        version = found["aggregations"]["version"]["value"]
+        return IndexState(
+            name=name, documents=found["hits"]["total"]["value"], log_id=log_id, version=int(version or 0)
+        )

@@ -71,13 +71,13 @@ class Fts5SearchIndex:
                 for name, aggregation in request.aggs.items()
             }
             hits = _run(connection, search_sql.hits(request, columns)) if request.size else []
+            [(log_id,)] = connection.execute("SELECT log_id FROM shown")
         cursor = None
         if len(hits) > request.size > 0:
             _, key, position = hits[request.size - 1]
             cursor = request.cursor(key, position)
-        return SearchAnswer(
-            hits=[from_json(hit) for hit, _, _ in hits[: request.size]], total=total, aggs=aggs, cursor=cursor
-        )
+        found = [from_json(hit) for hit, _, _ in hits[: request.size]]
+        return SearchAnswer(hits=found, total=total, aggs=aggs, cursor=cursor, log_id=log_id)
 
     def start_anew(self, fields: Mapping[str, FieldType]) -> None:
         with self._transaction("IMMEDIATE") as connection:
@@ -86,13 +86,17 @@ class Fts5SearchIndex:
             search_tables.make_tables(connection)
             search_tables.add_fields(connection, fields)
 
+    def label(self, log_id: str) -> None:
+        with self._transaction("IMMEDIATE") as connection:
+            connection.execute("UPDATE shown SET log_id = ?", (log_id,))
+
     def state(self) -> IndexState:
         with self._transaction("DEFERRED") as connection:
-            [(documents, updated_at)] = connection.execute(
-                "SELECT (SELECT count(*) FROM documents), updated_at FROM state"
+            [(documents, updated_at, log_id, version)] = connection.execute(
+                "SELECT (SELECT count(*) FROM documents), updated_at, log_id, version FROM state, shown"
             )
         at = datetime.fromisoformat(updated_at) if updated_at else None
-        return IndexState(name=str(self._path), documents=documents, updated_at=at)
+        return IndexState(name=str(self._path), documents=documents, updated_at=at, log_id=log_id, version=version)
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -19,7 +19,7 @@ _AFFINITY: Mapping[FieldType, str] = {
     "boolean": "INTEGER",
     "date": "INTEGER",
 }
-TABLES = ("fields", "state", "documents", "hits", "listed", "words")
+TABLES = ("fields", "state", "documents", "hits", "listed", "words", "shown")
 _SCHEMA = (
     # Columns are numbered: SQLite would not tell the fields `id` and `ID` apart.
     "CREATE TABLE fields (name TEXT PRIMARY KEY, type TEXT NOT NULL, number INTEGER NOT NULL)",
@@ -33,19 +33,31 @@ _SCHEMA = (
     # The words are split before they come here: the tokenizer may only find the blanks again.
     "CREATE VIRTUAL TABLE words USING fts5(text, tokenize = \"ascii tokenchars '_.,'''\")",
 )
+# Which log is shown, and how far. Files of earlier releases get it when they are opened.
+_SHOWN = (
+    "CREATE TABLE shown (log_id TEXT, version INTEGER NOT NULL)",
+    "INSERT INTO shown SELECT NULL, coalesce(max(version), 0) FROM documents",
+)
 
 
 def has_tables(connection: sqlite3.Connection) -> bool:
     """Whether the file has our tables."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'fields'").fetchone() is not None
+    return _has(connection, "shown")
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables in a file that has none."""
-    if not has_tables(connection):
+    """Make the tables that a file lacks."""
+    if not _has(connection, "fields"):
         for statement in _SCHEMA:
             connection.execute(statement)
         add_fields(connection, ENVELOPE)
+    if not _has(connection, "shown"):
+        for statement in _SHOWN:
+            connection.execute(statement)
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
 
 def add_fields(connection: sqlite3.Connection, wanted: Mapping[str, FieldType]) -> None:
@@ -90,6 +102,8 @@ def keep(connection: sqlite3.Connection, entries: Sequence[Entry], columns: Mapp
     replaced = [(id_,) for id_, entry in taken if entry.event_id in kept]
     for table, column in (("documents", "id"), ("hits", "id"), ("listed", "doc"), ("words", "rowid")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", replaced)
+    newest = max((entry.version for _, entry in taken), default=0)
+    connection.execute("UPDATE shown SET version = max(version, ?)", (newest,))
     names = ", ".join(columns.values())
     connection.executemany(
         f"INSERT INTO documents (id, event_id, version, {names}) VALUES (?, ?, ?{', ?' * len(columns)})",

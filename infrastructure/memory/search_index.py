@@ -47,6 +47,7 @@ class MemorySearchIndex:
         self._lock = Lock()
         self._fields: dict[str, FieldType] = dict(ENVELOPE)
         self._entries: dict[str, Entry] = {}
+        self._log_id: str | None = None
 
     def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         if not self._entries:
@@ -85,14 +86,19 @@ class MemorySearchIndex:
             total=len(found),
             aggs={name: _aggregate(name, found, agg, fields) for name, agg in request.aggs.items()},
             cursor=cursor,
+            log_id=self._log_id,
         )
 
     def start_anew(self, fields: Mapping[str, FieldType]) -> None:
         with self._lock:
-            self._fields, self._entries = merged({}, fields), {}
+            self._fields, self._entries, self._log_id = merged({}, fields), {}, None
+
+    def label(self, log_id: str) -> None:
+        self._log_id = log_id
 
     def state(self) -> IndexState:
-        return IndexState(name="memory", documents=len(self._entries))
+        version = max((entry.version for entry in self._entries.values()), default=0)
+        return IndexState(name="memory", documents=len(self._entries), log_id=self._log_id, version=version)
 
 
 def _fits(entry: Entry, condition: Condition) -> bool:

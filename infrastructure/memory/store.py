@@ -9,7 +9,9 @@ from infrastructure.memory.controls import MemoryControls
 from infrastructure.memory.dead_letters import MemoryDeadLetters
 from infrastructure.memory.effect_ledger import MemoryEffectLedger
 from infrastructure.memory.event_log import MemoryEventLog
+from infrastructure.memory.log_ids import MemoryLogIds
 from infrastructure.memory.replays import MemoryReplays
+from infrastructure.memory.seals import MemorySeals
 from infrastructure.memory.tables import MemoryTables, system_clock
 from infrastructure.memory.task_states import MemoryTaskStates
 
@@ -27,3 +29,5 @@ class MemoryStore:
         self.dead_letters = MemoryDeadLetters(tables)
         self.controls = MemoryControls(tables)
         self.ledger = MemoryEffectLedger(tables)
+        self.seals = MemorySeals(tables)
+        self.log_ids = MemoryLogIds(tables)

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import RLock
 from typing import Any
+from uuid import uuid4
 
 from application.ports.context_log import NewContext, RecordedContext
 from application.ports.effect_ledger import Entry
 from application.ports.replays import Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
+from domain.seals import Restore, Seal
 
 
 def system_clock() -> datetime:
@@ -112,6 +114,9 @@ class MemoryTables:
     replays: list[Replay] = field(default_factory=list)
     effect_steps: list[Entry] = field(default_factory=list)
     disabled_endpoints: set[str] = field(default_factory=set)
+    seals: list[Seal] = field(default_factory=list)
+    log_ids: dict[Log, str] = field(default_factory=lambda: {"events": str(uuid4()), "task_contexts": str(uuid4())})
+    restores: list[Restore] = field(default_factory=list)
 
     def make_claim(self, subscription: str, first: int, last: int, **columns: Any) -> ClaimRow:
         """Add a claim under an id that was never used; a subscription has one for each first position."""

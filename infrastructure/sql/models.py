@@ -9,6 +9,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     String,
     Text,
@@ -149,12 +150,13 @@ class ContextRow(AppendOnly, Model):
 
 
 class HeadRow(Model):
-    """The last position of each log. Its lock is what orders the commits."""
+    """The last position of each log, and its id. Its lock is what orders the commits."""
 
     __tablename__ = "heads"
 
     log: Mapped[str] = mapped_column(Text, primary_key=True)
     position: Mapped[int] = mapped_column(Position)
+    log_id: Mapped[str] = mapped_column(Uuid)
 
 
 class SubscriptionRow(Model):
@@ -216,3 +218,33 @@ class ReplayRow(AppendOnly, Model):
     created_at: Mapped[datetime] = mapped_column(UtcTime, server_default=func.now())
 
     __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class SealRow(AppendOnly, Model):
+    """What a closed range of a log was; see `domain.seals.Seal`."""
+
+    __tablename__ = "seals"
+
+    log: Mapped[str] = mapped_column(Text, primary_key=True)
+    first_position: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=False)
+    last_position: Mapped[int] = mapped_column(Position)
+    log_id: Mapped[str] = mapped_column(Uuid)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    previous: Mapped[bytes] = mapped_column(LargeBinary)
+    chain: Mapped[bytes] = mapped_column(LargeBinary)
+    recorded_at: Mapped[datetime] = mapped_column(UtcTime)
+    digests: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class RestoreRow(AppendOnly, Model):
+    """A log got a new id; see `domain.seals.Restore`."""
+
+    __tablename__ = "restores"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    log: Mapped[str] = mapped_column(Text)
+    log_id: Mapped[str] = mapped_column(Uuid)
+    previous_id: Mapped[str] = mapped_column(Uuid)
+    position: Mapped[int] = mapped_column(Position)
+    sealed: Mapped[int] = mapped_column(Position)
+    recorded_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -8,7 +8,9 @@ from infrastructure.sql.dead_letters import SqlDeadLetters
 from infrastructure.sql.effect_ledger import SqlEffectLedger
 from infrastructure.sql.engine import Database
 from infrastructure.sql.event_log import SqlEventLog
+from infrastructure.sql.log_ids import SqlLogIds
 from infrastructure.sql.replays import SqlReplays
+from infrastructure.sql.seals import SqlSeals
 from infrastructure.sql.task_states import SqlTaskStates
 
 
@@ -26,6 +28,8 @@ class SqlStore:
         self.dead_letters = SqlDeadLetters(self.database)
         self.controls = SqlControls(self.database)
         self.ledger = SqlEffectLedger(self.database)
+        self.seals = SqlSeals(self.database)
+        self.log_ids = SqlLogIds(self.database)
 
     def upgrade(self) -> tuple[str | None, str | None]:
         """Run the migrations that are missing; the revision before and after."""

@@ -20,6 +20,7 @@ from interfaces.cli.commands import (
     schedules,
     search,
     sending,
+    verify,
 )
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (run.app, sending.app, search.app, operations.app):
+for commands in (run.app, sending.app, search.app, verify.app, operations.app):
     app.registered_commands += commands.registered_commands
 for name, group in (
     ("events", events.app),

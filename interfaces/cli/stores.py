@@ -26,13 +26,13 @@ def container_of(**flags: Any) -> "Container":
 
 
 @contextmanager
-def opened(*, migrated: bool = True) -> Iterator["Container"]:
-    """A container for a command that looks into the stores; they are closed at its end.
+def opened(*, migrated: bool = True, **flags: Any) -> Iterator["Container"]:
+    """A container for a command that looks into the stores; they are closed at its end. Flags as in `container_of`.
 
     Raises:
         Misconfigured: with `migrated`, migrations are missing.
     """
-    container = container_of(log_level="warning")
+    container = container_of(log_level="warning", **flags)
     container.owner_kind.override("command")  # its leases are not those of a service
     store = container.store()
     try:

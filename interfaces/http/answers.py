@@ -15,6 +15,9 @@ from application.use_cases.tasks import ENDED, Task
 from domain.errors import PlayheadError
 from interfaces.http.errors import problem_of
 
+LOG_ID = "Playhead-Log-Id"
+"""The header of a feed that names its log: with another id, positions are those of another log."""
+
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Any JSON value as a response."""

@@ -15,6 +15,7 @@ from application.ports.dead_letters import DeadLetters
 from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
+from application.ports.log_ids import LogIds
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from application.pulse import Watchdog
@@ -35,6 +36,7 @@ class Api:
     contexts: ContextLog
     claims: Claims
     ledger: EffectLedger
+    log_ids: LogIds
     states: TaskStates
     dead_letters: DeadLetters
     dispatcher: Dispatcher
@@ -57,6 +59,7 @@ class Api:
             contexts=container.contexts(),
             claims=container.claims(),
             ledger=container.ledger(),
+            log_ids=container.log_ids(),
             states=container.states(),
             dead_letters=container.dead_letters(),
             dispatcher=container.dispatcher(),

@@ -261,6 +261,12 @@ BATCH: dict[str, Any] = {
     },
 }
 EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
+EVENTS["responses"][200]["headers"] = {
+    "Playhead-Log-Id": {
+        "description": "With `after`: the id of the log. Another id than before says that an older state was restored.",
+        "schema": {"type": "string", "format": "uuid"},
+    }
+}
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
 CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
 TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}

@@ -31,7 +31,10 @@ class SearchBody(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """What was found; `index_lag` is how many contexts the index is behind the log."""
+    """What was found; `index_lag` is how many contexts the index is behind the log.
+
+    With a `warning` the index shows another log, as after a restore: what is found may not be stored.
+    """
 
     hits: list[dict[str, Any]]
     total: int
@@ -39,3 +42,4 @@ class SearchResult(BaseModel):
     cursor: str | None
     backend: str
     index_lag: int
+    warning: str | None = None

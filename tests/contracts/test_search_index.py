@@ -236,3 +236,17 @@ def test_many_may_start_anew_at_once(index, other):
     index.put([document(1, carrier="UA")])
     assert found(index, "carrier:UA") == [1]
     assert index.state().documents == 1
+
+
+def test_an_index_keeps_the_label_of_its_log_until_it_begins_anew(index, other):
+    assert index.state().log_id is None
+    index.label("a")
+    index.label("b")
+    index.put([document(1), document(3, version=70)])
+    index.put([document(2)])
+    another = other()
+    another.open({**FIELDS, "added": "long"})
+    assert (another.state().log_id, another.state().version) == ("b", 70)
+    assert another.search(SearchQuery()).log_id == "b"
+    index.start_anew(FIELDS)
+    assert (index.state().log_id, index.state().version, index.search(SearchQuery()).log_id) == (None, 0, None)

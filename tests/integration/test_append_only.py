@@ -7,16 +7,26 @@ from sqlalchemy.exc import DBAPIError
 from application.ports.claims import Completion
 from application.ports.effect_ledger import NewEntry
 from application.subscription import Selection, of_pipeline
+from domain.seals import GENESIS, seal_of
 from infrastructure.sql.store import SqlStore
 from tests.factories import NewContextFactory, NewEventFactory, event_id
 
 ORDERS = of_pipeline("orders")
-TABLES = ("events", "task_contexts", "replays", "effect_ledger", "endpoints")
+TABLES = {
+    "events": "position",
+    "task_contexts": "position",
+    "replays": "id",
+    "effect_ledger": "position",
+    "endpoints": "position",
+    "seals": "log",
+    "restores": "id",
+}
+"""The append-only tables, each with a column of its key."""
 
 
 @pytest.fixture
 def filled(sql_store: SqlStore) -> SqlStore:
-    """Two events, two contexts, a replay, a step of an effect and an endpoint."""
+    """Two events, two contexts, a replay, a step of an effect, an endpoint, a seal and a restore."""
     sql_store.claims.register([ORDERS])
     sql_store.events.append(NewEventFactory.build_batch(2))
     claim = sql_store.claims.take(ORDERS, owner="w")
@@ -31,6 +41,8 @@ def filled(sql_store: SqlStore) -> SqlStore:
         )
     )  # fmt: skip
     sql_store.ledger.switch("https://example.org/", enabled=False, reason="r")
+    sql_store.seals.append(seal_of(log="events", log_id=event_id(1), first=1, digests=[GENESIS], previous=GENESIS))
+    sql_store.log_ids.renew({"events": event_id(2)})
     return sql_store
 
 
@@ -41,6 +53,8 @@ def contents(store: SqlStore) -> list[object]:
         store.replays.list(),
         store.ledger.of_contexts([1]),
         store.ledger.is_disabled("https://example.org/"),
+        store.seals.read("events", after=0, limit=9),
+        store.log_ids.restores("events"),
     ]
 
 
@@ -58,6 +72,10 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM effect_ledger",
         "UPDATE endpoints SET enabled = NOT enabled",
         "DELETE FROM endpoints",
+        "UPDATE seals SET last_position = 3",
+        "DELETE FROM seals",
+        "UPDATE restores SET sealed = 0",
+        "DELETE FROM restores",
     ],
 )
 def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):
@@ -80,9 +98,10 @@ def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
 @pytest.mark.parametrize("table", TABLES)
 def test_the_database_refuses_to_replace_a_row_of_a_log(filled: SqlStore, table: str):
     before = contents(filled)
-    key = "id" if table == "replays" else "position"
+    key = "log, first_position" if table == "seals" else TABLES[table]
     if filled.database.is_postgres:
-        replace = f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {key} = 9"
+        change = f"{TABLES[table]} = excluded.{TABLES[table]}"
+        replace = f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {change}"
     else:
         replace = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"
     with filled.engine.connect() as connection, pytest.raises(DBAPIError):

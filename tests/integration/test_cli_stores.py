@@ -123,7 +123,7 @@ def test_what_is_not_there_ends_with_3(cli: Cli):
 def test_search_finds_and_counts(cli: Cli, ran: list[str]):
     found = cli("search", "status:late", "--sort", "-arr_delay", "--agg", "terms:carrier:arr_delay", "--json").json
 
-    assert set(found) == {"hits", "total", "aggs", "cursor", "backend", "index_lag"}
+    assert set(found) == {"hits", "total", "aggs", "cursor", "backend", "index_lag", "warning"}
     assert [hit["event_id"] for hit in found["hits"]] == [ran[2], ran[1]]
     assert found["aggs"]["terms:carrier:arr_delay"]["buckets"][0]["stats"]["avg"] == 110.0
     assert cli("search", "--filter", "status=late", "--filter", "status=on_time", "--json").json["total"] == 3
@@ -209,8 +209,8 @@ def test_the_index_is_rebuilt_with_the_same_content(cli: Cli, ran: list[str]):
     assert cli("index", "rebuild").code == 0
     status = cli("index", "status", "--json").json
 
-    assert set(status) == {"backend", "name", "documents", "index_lag"}
-    assert (status["documents"], status["index_lag"]) == (4, 0)
+    assert set(status) == {"backend", "name", "documents", "index_lag", "outdated"}
+    assert (status["documents"], status["index_lag"], status["outdated"]) == (4, 0, None)
     assert cli("search", "--json").json == before
 
 

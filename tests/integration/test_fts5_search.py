@@ -1,5 +1,6 @@
 """The embedded search index: several processes on one file, and what is not its file."""
 
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -74,3 +75,16 @@ def test_a_new_reader_does_not_wait_for_a_writer(tmp_path):
         index.put([document(1)])
         with index._transaction("IMMEDIATE"):
             assert found(reader) == [1]
+
+
+def test_a_file_of_an_earlier_release_is_given_what_it_lacks(tmp_path):
+    path = tmp_path / "search.db"
+    with closing(Fts5SearchIndex(path)) as index:
+        index.open(FIELDS)
+        index.put([document(1, version=7)])
+        index.label("a")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE shown")
+    with closing(Fts5SearchIndex(path)) as index:
+        assert (index.state().log_id, index.state().version) == (None, 7)
+        assert found(index) == [1]

@@ -19,6 +19,7 @@ def test_the_process_answers_and_is_ready(http: Http):
     assert answer.json()["status"] == "ok"
     assert {name: check["ok"] for name, check in answer.json()["checks"].items()} == {
         "database": True, "migrations": True, "durability": True, "broker": True, "search": True, "pipelines": True,
+        "seals": True,
     }  # fmt: skip
 
 

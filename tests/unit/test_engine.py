@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from application.engine import TURN_SECONDS, Batch, Outcome
+from application.engine import BACKGROUND_SECONDS, TURN_SECONDS, Batch, Outcome
 from application.ports.claims import Claim, Claims, Completion, Requeue
 from application.subscription import Selection, Subscription, of_pipeline
 from application.use_cases.processing import Processor
@@ -129,6 +129,44 @@ def test_a_turn_that_ends_with_work_left_rings_again(bench: Bench) -> None:
     assert worked == 1
     assert bench.dispatcher.rings == [("orders", None)]
     assert bench.done() == [1, 2]
+
+
+def in_background(log: str = "events") -> Subscription:
+    return Subscription(name="seals", log=log, batch=2, background=True)  # type: ignore[arg-type]
+
+
+def test_work_in_the_background_rings_nobody_and_takes_a_moment(bench: Bench) -> None:
+    times = iter([0.0, 0.0, 0.0, BACKGROUND_SECONDS, BACKGROUND_SECONDS, BACKGROUND_SECONDS])
+    bench.append(9)
+    engine = bench.engine(nothing, subscription=in_background(), clock=lambda: next(times))
+
+    assert engine.turn("seals") == 1
+    assert bench.backlog("seals").cursor == 2
+    assert bench.dispatcher.rings == []
+
+
+def test_what_comes_during_work_in_the_background_is_left_for_the_next_turn(bench: Bench) -> None:
+    def grow(batch: Batch) -> Sequence[Outcome]:
+        bench.append(1)
+        return nothing(batch)
+
+    bench.append(3)
+    engine = bench.engine(grow, subscription=in_background())
+
+    assert engine.turn("seals") == 2
+    assert (bench.backlog("seals").cursor, bench.backlog("seals").head) == (4, 5)
+
+
+def test_contexts_do_not_ring_what_follows_them_in_the_background(bench: Bench) -> None:
+    bench.append(1)
+    engine = bench.engine(completed, bench.work(in_background("task_contexts"), nothing))
+
+    assert engine.turn("orders") == 1
+    assert bench.dispatcher.rings == []
+
+
+def nothing(batch: Batch) -> Sequence[Outcome]:
+    return [Outcome(position=row.position) for row in batch.rows]
 
 
 def test_followers_are_rung_only_when_a_context_is_one_of_theirs(bench: Bench) -> None:

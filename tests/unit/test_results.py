@@ -12,7 +12,7 @@ from application.subscription import Selection, Subscription
 from application.use_cases.results import INDEX, Indexer, documents_of, index_lag, rebuild_index, search
 from domain.context import TaskContext
 from domain.effects import IndexDocument
-from domain.errors import Unavailable
+from domain.errors import RebuildNeeded, Unavailable
 from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from tests.factories import NewContextFactory, NewEventFactory
@@ -59,7 +59,14 @@ def store() -> MemoryStore:
 
 
 def indexer_of(store: MemoryStore, index: MemorySearchIndex) -> Indexer:
-    return Indexer(index=index, fields=FIELDS, subscription=SUBSCRIPTION, claims=store.claims, journal=_Journal())
+    return Indexer(
+        index=index,
+        fields=FIELDS,
+        subscription=SUBSCRIPTION,
+        claims=store.claims,
+        log_ids=store.log_ids,
+        journal=_Journal(),
+    )
 
 
 def work(store: MemoryStore, indexer: Indexer) -> Sequence[Outcome]:
@@ -71,6 +78,10 @@ def work(store: MemoryStore, indexer: Indexer) -> Sequence[Outcome]:
     return outcomes
 
 
+def rebuild(store: MemoryStore, index: MemorySearchIndex) -> None:
+    rebuild_index(index=index, fields=FIELDS, claims=store.claims, log_ids=store.log_ids, subscription=SUBSCRIPTION)
+
+
 def test_documents_are_found_and_a_rejected_one_is_kept_reduced_and_reported(store: MemoryStore) -> None:
     index = MemorySearchIndex()
     indexer = indexer_of(store, index)
@@ -78,7 +89,7 @@ def test_documents_are_found_and_a_rejected_one_is_kept_reduced_and_reported(sto
     outcomes = work(store, indexer)
 
     assert [outcome.position for outcome in outcomes] == [1, 2, 3]
-    found = search(SearchQuery(sort="position"), index=index, claims=store.claims)
+    found = search(SearchQuery(sort="position"), index=index, claims=store.claims, log_ids=store.log_ids)
     assert [hit.get("size") for hit in found.answer.hits] == [0, 1, None]
     assert (found.backend, found.index_lag) == ("memory", 0)
     assert "size" in indexer.journal.rejected[1]
@@ -153,7 +164,68 @@ def test_rebuilding_begins_at_position_0_with_an_empty_index(store: MemoryStore)
     index = MemorySearchIndex()
     work(store, indexer_of(store, index))
 
-    rebuild_index(index=index, fields=FIELDS, claims=store.claims, subscription=SUBSCRIPTION)
+    rebuild(store, index)
 
     assert index.search(SearchQuery()).total == 0
     assert index_lag(claims=store.claims) == 3
+
+
+def test_an_index_is_labelled_with_the_log_that_it_shows(store: MemoryStore) -> None:
+    index = MemorySearchIndex()
+    work(store, indexer_of(store, index))
+
+    assert index.state().log_id == store.log_ids.of("task_contexts")
+
+
+def test_an_index_without_a_label_is_taken_for_one_of_the_present_log(store: MemoryStore) -> None:
+    index = MemorySearchIndex()
+    work(store, indexer_of(store, index))
+    index._log_id = None
+
+    indexer_of(store, index).open()
+
+    assert index.state().log_id == store.log_ids.of("task_contexts")
+    assert index_lag(claims=store.claims) == 0
+
+
+def test_an_index_of_another_log_takes_nothing_and_warns_until_it_is_rebuilt(store: MemoryStore) -> None:
+    index = MemorySearchIndex()
+    indexer = indexer_of(store, index)
+    work(store, indexer)
+    store.log_ids.renew({"task_contexts": "new"})
+
+    for opener in (indexer, indexer_of(store, index)):
+        with pytest.raises(RebuildNeeded, match="index rebuild"):
+            opener.begin()
+    found = search(SearchQuery(), index=index, claims=store.claims, log_ids=store.log_ids)
+    assert found.answer.total == 3
+    assert found.warning is not None
+    assert "index rebuild" in found.warning
+
+    rebuild(store, index)
+    work(store, indexer)
+    found = search(SearchQuery(), index=index, claims=store.claims, log_ids=store.log_ids)
+    assert (found.answer.total, found.warning) == (3, None)
+
+
+def test_an_index_that_is_ahead_of_its_log_stays_so_when_the_log_grows_past_it(store: MemoryStore) -> None:
+    index = MemorySearchIndex()
+    older = MemoryStore()
+    older.claims.register([SUBSCRIPTION])
+    older.log_ids.renew({"task_contexts": store.log_ids.of("task_contexts")})
+    work(store, indexer_of(store, index))
+
+    with pytest.raises(RebuildNeeded, match="shows context 3, but the log ends at 0"):
+        indexer_of(older, index).open()
+    with pytest.raises(RebuildNeeded):
+        indexer_of(store, index).open()
+
+
+def test_an_empty_index_of_another_log_is_simply_filled(store: MemoryStore) -> None:
+    index = MemorySearchIndex()
+    index.label("another")
+
+    work(store, indexer_of(store, index))
+
+    assert index.state().log_id == store.log_ids.of("task_contexts")
+    assert index.state().documents == 3

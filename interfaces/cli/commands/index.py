@@ -24,6 +24,7 @@ def rebuild() -> None:
             index=container.search_index(),
             fields=container.fields(),
             claims=claims,
+            log_ids=container.log_ids(),
             subscription=container.subscriptions()[INDEX],
         )
         total = container.contexts().head()
@@ -39,13 +40,18 @@ def rebuild() -> None:
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Tell what the index holds, and how far it is behind."""
-    from application.use_cases.results import index_lag
+    from application.use_cases.results import index_lag, why_outdated
 
     with opened() as container:
         index = container.search_index()
         state = index.state()
         lag = index_lag(claims=container.claims())
+        log_id, head = container.log_ids().of("task_contexts"), container.contexts().head()
+    outdated = why_outdated(state, log_id=log_id, head=head)
     if as_json:
-        output.put_json({"backend": index.backend, "name": state.name, "documents": state.documents, "index_lag": lag})
+        shown = {"backend": index.backend, "name": state.name, "documents": state.documents, "index_lag": lag}
+        output.put_json({**shown, "outdated": outdated})
     else:
         output.put_table(("backend", "name", "documents", "lag"), [(index.backend, state.name, state.documents, lag)])
+        if outdated:
+            output.say(outdated)

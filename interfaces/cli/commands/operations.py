@@ -1,6 +1,7 @@
 """db, doctor, config: looking after an installation."""
 
 import os
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -27,6 +28,32 @@ def upgrade() -> None:
     output.say(
         f"the database is up to date, at {after}" if before == after else f"upgraded from {before or 'none'} to {after}"
     )
+
+
+@db.command()
+def restored(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: Json = False) -> None:
+    """Say that an older state of the database was put back: both logs get new ids, so that followers notice."""
+    from datetime import UTC, datetime
+
+    from application.use_cases.restoring import MarkRestored, mark_restored
+    from application.use_cases.sealing import LOGS
+    from infrastructure.settings import typed
+
+    if not yes:
+        typer.confirm("Was an older state of this database restored, and is the service stopped?", abort=True, err=True)
+    with opened() as container:
+        made = mark_restored(
+            MarkRestored(ids={log: container.new_id() for log in LOGS}, at=datetime.now(UTC)),
+            seals=container.seals(),
+            log_ids=container.log_ids(),
+            anchor=container.anchor(),
+        )
+    if as_json:
+        output.put_json([asdict(restore) for restore in made])
+    else:
+        rows = [(restore.log, restore.position, restore.previous_id, restore.log_id) for restore in made]
+        output.put_table(("log", "head", "id before", "id now"), rows)
+    output.say(f"next: {typed('index rebuild')}, then {typed('verify')}, then start the service")
 
 
 @app.command()

@@ -37,7 +37,7 @@ def search(
         aggs={text: _aggregation(text) for text in aggs or []},
     )
     with opened() as container:
-        found = find(query, index=container.search_index(), claims=container.claims())
+        found = find(query, index=container.search_index(), claims=container.claims(), log_ids=container.log_ids())
     answer = found.answer
     if as_json:
         output.put_json(
@@ -48,6 +48,7 @@ def search(
                 "cursor": answer.cursor,
                 "backend": found.backend,
                 "index_lag": found.index_lag,
+                "warning": found.warning,
             }
         )
         return
@@ -56,6 +57,8 @@ def search(
     for name, agg in answer.aggs.items():
         put_aggregation(name, agg)
     output.say(f"{answer.total:,} found by {found.backend}; the index is {found.index_lag:,} contexts behind")
+    if found.warning:
+        output.say(found.warning)
     if answer.cursor:
         output.say(f"more: --cursor {answer.cursor}")
 

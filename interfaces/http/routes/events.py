@@ -91,7 +91,10 @@ def list_events(
     listed = api.states.find(wanted, limit=limit, before=before, after=after)
     full = len(listed) == limit
     next_page = cursor_of(listed[-1].event.position, wanted) if full and after is None else None
-    return answers.spliced(answers.events_json(listed, next_page), answers.link(next_page, limit, wanted))
+    headers = answers.link(next_page, limit, wanted)
+    if after is not None:
+        headers[answers.LOG_ID] = api.log_ids.of("events")
+    return answers.spliced(answers.events_json(listed, next_page), headers)
 
 
 @router.get("/events/{event_id}", **EVENT)

@@ -42,7 +42,7 @@ def get_search(
 
 
 def _search(query: SearchQuery, api: Api) -> SearchResult:
-    found = search(query, index=api.search_index, claims=api.claims)
+    found = search(query, index=api.search_index, claims=api.claims, log_ids=api.log_ids)
     answer = found.answer
     return SearchResult(
         hits=[dict(hit) for hit in answer.hits],
@@ -51,4 +51,5 @@ def _search(query: SearchQuery, api: Api) -> SearchResult:
         cursor=answer.cursor,
         backend=found.backend,
         index_lag=found.index_lag,
+        warning=found.warning,
     )

@@ -1,0 +1,101 @@
+"""What sealing costs, and how long it takes to verify 100,000 events and their contexts; see docs/performance.md."""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from sqlalchemy import insert
+
+from application.use_cases.sealing import LOGS, SEALING, seal_next
+from application.use_cases.verifying import VerifyLogs, verify
+from domain.events import NewEvent
+from infrastructure import logging
+from infrastructure.sql.models import SubscriptionRow
+from scripts.benchmarks import container_of, month_bodies, one_month, spread
+
+EVENTS = 100_000
+
+
+def measure_seals(modes: list[str], rounds: int) -> None:
+    measure_verify(["sqlite", "postgres"] if "scale" in modes else ["sqlite"])
+    bodies = month_bodies()
+    for mode in modes:
+        rates: dict[str, list[float]] = {"with": [], "without": []}
+        for number in range(rounds):
+            # Interleaved, and in turn the first: machines drift.
+            for name in sorted(rates, reverse=bool(number % 2)):
+                with ExitStack() as stack:
+                    prepare = _no_sealing if name == "without" else lambda _: None
+                    figures = one_month(mode, bodies, stack, prepare=prepare)
+                rates[name].append(figures["events_per_second"])
+                print(f"round {number + 1} {mode} {name} sealing: {json.dumps(figures)}", file=sys.stderr)
+        shares = [100 * (1 - seal / none) for seal, none in zip(rates["with"], rates["without"], strict=True)]
+        for name, found in rates.items():
+            print(f"{mode:9} {name:7} sealing: {spread(found, 0)} events/s")
+        print(
+            f"{mode:9} share of sealing: median of the rounds {statistics.median(shares):.1f} % ({spread(shares, 1)})"
+        )
+
+
+def _no_sealing(container: Any) -> None:
+    """Put the cursors of the sealing subscriptions where no log ends, so that they have nothing to do."""
+    cursors = [{"name": name, "log": log, "cursor": 2**31 - 1} for name, log in SEALING.items()]
+    with container.store().database.writing() as connection:
+        connection.execute(insert(SubscriptionRow), cursors)
+
+
+def measure_verify(databases: list[str]) -> None:
+    for database in databases:
+        with ExitStack() as stack:
+            store = _filled(database, stack)
+            seconds = _seal(store)
+            print(f"{database:9} {EVENTS:,} events and as many contexts sealed: {seconds:.2f} s of work")
+            for name, logs in (("events", LOGS[:1]), ("both logs", LOGS)):
+                taken = []
+                for _ in range(5):
+                    began = time.perf_counter()
+                    found = verify(VerifyLogs(logs=logs), seals=store.seals, log_ids=store.log_ids, anchor=None)
+                    taken.append(time.perf_counter() - began)
+                    assert all(each.verified == EVENTS and not each.findings for each in found)
+                print(f"{database:9} verify, {name}: {spread(taken, 2)} s")
+
+
+def _filled(database: str, stack: ExitStack) -> Any:
+    """A store of the month's flights, over and over, each with the context that its pipeline makes."""
+    from infrastructure.ids import new_id  # noqa: PLC0415
+
+    logging.configure("json", "warning")
+    environment = {"PLAYHEAD_HOME": stack.enter_context(tempfile.TemporaryDirectory())}
+    if database == "postgres":
+        from tests.stores import postgres_database  # noqa: PLC0415
+
+        environment["DATABASE_URL"] = stack.enter_context(postgres_database(os.environ["TEST_DATABASE_URL"]))
+    container: Any = container_of(environment)
+    store = container.store()
+    stack.callback(store.close)
+    store.upgrade()
+    store.claims.register(container.subscriptions().values())
+    flights = [json.loads(line) for body in month_bodies() for line in body.splitlines()]
+    for begin in range(0, EVENTS, 500):
+        chosen = [flights[(begin + number) % len(flights)] for number in range(500)]
+        store.events.append([_flight(each, new_id()) for each in chosen])
+        container.engine().turn("flights", seconds=60)
+    return store
+
+
+def _flight(sent: dict[str, Any], event_id: str) -> NewEvent:
+    data = json.dumps(sent["data"], separators=(",", ":"))
+    return NewEvent(id=event_id, type=sent["type"], source="nyc", subject=sent["subject"], data=data, route="flights")
+
+
+def _seal(store: Any) -> float:
+    began = time.perf_counter()
+    for log in LOGS:
+        while seal_next(log, seals=store.seals):
+            pass
+    return time.perf_counter() - began
