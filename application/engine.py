@@ -21,8 +21,6 @@ from domain.errors import CompletionRefused, Unavailable
 
 TURN_SECONDS = 5.0
 """How long one ring of the bell makes a worker work."""
-BACKGROUND_SECONDS = 0.1
-"""How long it does so for a subscription in the background."""
 HAND_BACK_SECONDS = 5.0
 """After how long rows that this process cannot handle yet are due again."""
 
@@ -97,8 +95,8 @@ class Engine:
 
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
         that one ring wakes as many workers as there is work; a turn that ends with work left rings again. A name
-        that this process has not loaded is no work. In the background nothing is rung, and what comes while it
-        works is left for the next turn.
+        that this process has not loaded is no work. In the background nothing is rung, a second claim is taken
+        only while no other work is due, and what comes meanwhile is left for the next turn.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -108,9 +106,11 @@ class Engine:
             work.begin()
         self._hand_back_owed()
         background = work is not None and work.subscription.background
-        end = self.clock() + (BACKGROUND_SECONDS if background else seconds)
+        end = self.clock() + seconds
         worked = 0
         while work is not None and not self._stop.is_set():
+            if worked and background and self._others_wait():
+                break
             if worked and self.clock() >= end:
                 if not background:
                     self.dispatcher.ring(name)
@@ -131,6 +131,11 @@ class Engine:
             if not done or (background and not claim.more):
                 break
         return worked
+
+    def _others_wait(self) -> bool:
+        """Whether work that is not in the background is due."""
+        names = [name for name, work in self.works.items() if not work.subscription.background]
+        return any(backlog.has_due for backlog in self.claims.backlog(names).values())
 
     @property
     def stopping(self) -> bool:

@@ -36,7 +36,8 @@ class Subscription:
     it. A run that fails transiently is tried again as `retry` says. A new subscription's cursor starts at
     `selection.after`.
 
-    Work in the `background` gives way to all other: only the sweep rings for it, and a turn takes a moment.
+    Work in the `background` gives way to all other: only the sweep rings for it, and it takes one claim a turn while
+    anything else is due.
     """
 
     name: str
