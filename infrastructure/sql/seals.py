@@ -79,8 +79,8 @@ class SqlSeals(Seals):
         }
         dialect = postgresql if self._database.is_postgres else sqlite
         with self._database.writing() as connection:
-            kept = connection.execute(dialect.insert(SealRow).values(values).on_conflict_do_nothing())
-            return kept.rowcount == 1
+            kept = dialect.insert(SealRow).values(values).on_conflict_do_nothing().returning(SealRow.first_position)
+            return connection.execute(kept).one_or_none() is not None
 
     def at(self, log: Log, position: int) -> Seal | None:
         begun = select(*_LINK).where(SealRow.log == log, SealRow.first_position <= position)
