@@ -24,8 +24,6 @@ from domain.errors import CompletionRefused, Unavailable
 
 TURN_SECONDS = 5.0
 """How long one ring of the bell makes a worker work."""
-BACKGROUND_SECONDS = 0.1
-"""How long it does so for a subscription in the background."""
 HAND_BACK_SECONDS = 5.0
 """After how long rows that this process cannot handle yet are due again."""
 
@@ -113,8 +111,8 @@ class Engine:
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
         that one ring wakes as many workers as there is work; a turn that ends with work left rings again. In order
         there is nothing for a second worker to do. A subscription with a limit has one claim a turn. In the background
-        nothing is rung, and what comes while it works is left for the next turn. A name that this process has not
-        loaded is no work.
+        nothing is rung, a second claim is taken only while no other work is due, and what comes meanwhile is left for
+        the next turn. A name that this process has not loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -124,9 +122,11 @@ class Engine:
             work.begin()
         self._hand_back_owed()
         background = work is not None and work.subscription.background
-        end = self.clock() + (BACKGROUND_SECONDS if background else seconds)
+        end = self.clock() + seconds
         worked = 0
         while work is not None and not self._stop.is_set():
+            if worked and background and self._others_wait():
+                break
             if worked and (self.clock() >= end or work.subscription.limit is not None):
                 if not background:
                     self.dispatcher.ring(name)
@@ -148,6 +148,11 @@ class Engine:
             if not done or (background and not claim.more):
                 break
         return worked
+
+    def _others_wait(self) -> bool:
+        """Whether work that is not in the background is due."""
+        names = [name for name, work in self.works.items() if not work.subscription.background]
+        return any(backlog.has_due for backlog in self.claims.backlog(names).values())
 
     @property
     def stopping(self) -> bool:

@@ -55,7 +55,8 @@ class Subscription:
     a dead letter does so too, until an operator decides; else it is passed. `route` is the pipeline whose events
     these are, None for a subscription that is not a pipeline's live one.
 
-    Work in the `background` gives way to all other: only the sweep rings for it, and a turn takes a moment.
+    Work in the `background` gives way to all other: only the sweep rings for it, and it takes one claim a turn while
+    anything else is due.
     """
 
     name: str

@@ -36,7 +36,6 @@ def main() -> None:
     start = verbs.add_parser("start", help="how long the commands take to start")
     start.add_argument("--rounds", type=int, default=7)
     seals = verbs.add_parser("seals", help="the month with and without sealing, and how long `verify` takes")
-    seals.add_argument("--on", action="append", choices=["embedded", "scale"], help="default: both")
     seals.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.verb == "start":
@@ -44,7 +43,7 @@ def main() -> None:
     elif options.verb == "seals":
         from scripts.benchmarks_of_seals import measure_seals  # noqa: PLC0415  # it measures by what is here
 
-        measure_seals(options.on or ["embedded", "scale"], options.rounds)
+        measure_seals(["embedded", "scale"], options.rounds)
     else:
         measure_month(options.on or ["embedded", "scale"], options.rounds, write=options.write)
 
@@ -88,7 +87,7 @@ def measure_month(modes: list[str], rounds: int, *, write: bool) -> None:
 def one_month(
     mode: str, bodies: list[bytes], stack: ExitStack, *, prepare: Callable[[object], None] = lambda _: None
 ) -> dict[str, float]:
-    """Figures of one month; `prepare` is handed the stores before anything runs on them."""
+    # `prepare` is handed the stores before anything runs on them.
     home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     port = _free_port()
     environment = _environment(mode, home, stack)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from importlib.metadata import version
 
 from application.ports.caller import MAX_ANSWER, Answer, Caller, CallResult
@@ -40,7 +41,12 @@ class HttpCaller(Caller):
         self._secrets = tuple(secrets)
         self._seconds = seconds
         self._clock = clock
-        self._tls = tls or ssl.create_default_context()
+        self._given_tls = tls
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made with the first call that needs it: reading the system's certificates takes 50 ms."""
+        return self._given_tls or ssl.create_default_context()
 
     def call(self, call: Call, *, effect_id: str) -> CallResult:
         assert isinstance(call, HttpCall)

@@ -208,7 +208,12 @@ class Scenario:
             registry=self._registry,
         )
         container.contexts().ended(container.contexts().head() - 1, limit=10)
-        search(SearchQuery(q="number:2"), index=container.search_index(), claims=container.claims())
+        search(
+            SearchQuery(q="number:2"),
+            index=container.search_index(),
+            claims=container.claims(),
+            log_ids=container.log_ids(),
+        )
 
     def _replay(self, process: Process) -> None:
         """Plan a replay of what came before, unless it is planned, and run it to its end."""
@@ -233,6 +238,7 @@ class Scenario:
             index=container.search_index(),
             fields=container.fields(),
             claims=container.claims(),
+            log_ids=container.log_ids(),
             subscription=container.subscriptions()["index"],
         )
 

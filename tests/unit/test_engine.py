@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from application.engine import BACKGROUND_SECONDS, TURN_SECONDS, Batch, Outcome
+from application.engine import TURN_SECONDS, Batch, Outcome
 from application.ports.claims import Claim, Claims, Completion, Requeue
 from application.subscription import Selection, Subscription, of_pipeline
 from application.use_cases.processing import Processor
@@ -135,13 +135,24 @@ def in_background(log: str = "events") -> Subscription:
     return Subscription(name="seals", log=log, batch=2, background=True)  # type: ignore[arg-type]
 
 
-def test_work_in_the_background_rings_nobody_and_takes_a_moment(bench: Bench) -> None:
-    times = iter([0.0, 0.0, 0.0, BACKGROUND_SECONDS, BACKGROUND_SECONDS, BACKGROUND_SECONDS])
+def test_work_in_the_background_rings_nobody_and_takes_one_claim_while_other_work_waits(bench: Bench) -> None:
     bench.append(9)
-    engine = bench.engine(nothing, subscription=in_background(), clock=lambda: next(times))
+    engine = bench.engine(nothing, bench.work(ORDERS), subscription=in_background())
 
     assert engine.turn("seals") == 1
     assert bench.backlog("seals").cursor == 2
+    assert bench.dispatcher.rings == []
+
+
+def test_work_in_the_background_goes_on_while_no_other_waits_and_until_the_turn_ends(bench: Bench) -> None:
+    bench.append(9)
+    engine = bench.engine(nothing, subscription=in_background())
+    assert engine.turn("seals") == 5
+
+    bench.append(9)
+    times = iter([0.0, 0.0, 0.0, TURN_SECONDS, TURN_SECONDS])
+    engine = bench.engine(nothing, subscription=in_background(), clock=lambda: next(times))
+    assert engine.turn("seals") == 1
     assert bench.dispatcher.rings == []
 
 

@@ -61,5 +61,6 @@ class Replayer(Process):
             index=container.search_index(),
             fields=container.fields(),
             claims=container.claims(),
+            log_ids=container.log_ids(),
             subscription=container.subscriptions()["index"],
         )

@@ -1,6 +1,6 @@
 """The processes of a simulation: APIs, workers, beats. Their code is the service's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,9 +31,9 @@ SETTINGS = Settings(_env_file=None, unknown_types="keep", claim_batch=4, lease_s
 
 
 def subscriptions(registry: PipelineRegistry) -> list[Subscription]:
-    """The subscriptions of a service with these pipelines."""
+    """The subscriptions of a service with these pipelines; but for sealing, which changes nothing that is looked at."""
     container = Container(settings=providers.Object(SETTINGS), registry=providers.Object(registry))
-    return list(container.subscriptions().values())
+    return [each for each in container.subscriptions().values() if not each.background]
 
 
 @dataclass(kw_only=True)
@@ -45,6 +45,7 @@ class Site:
     index: Deletable
     broker: Broker
     registry: PipelineRegistry
+    subscriptions: Mapping[str, Subscription]
     new_id: Callable[[], str]
 
     @property
@@ -94,6 +95,7 @@ class Process(Actor):
             journal=providers.Object(journal),
             heart=providers.Object(heart),
             owner_kind=providers.Object(self.name),
+            subscriptions=providers.Object(self.site.subscriptions),
             new_id=providers.Callable(self.site.new_id),
         )
         self.begin(store, heart, journal)

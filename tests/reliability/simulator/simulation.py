@@ -63,15 +63,17 @@ class Simulation:
         self._oracle = Oracle(loop, store, store.events._tables)
         self._around = Surroundings(loop=loop, weather=self._weather, oracle=self._oracle, lease=LEASE)
         numbers = count(1)
+        registry = pipelines.registry()
+        self._subscriptions = subscriptions(registry)
         self._site = site = Site(
             around=self._around,
             store=store,
             index=Deletable(),
             broker=Broker(self._around),
-            registry=pipelines.registry(),
+            registry=registry,
+            subscriptions={each.name: each for each in self._subscriptions},
             new_id=lambda: derived_id("01900000-0000-7000-8000-000000000000", seed, next(numbers)),
         )
-        self._subscriptions = subscriptions(site.registry)
         self._history = History()
         outside = pipelines.begin_anew()
         outside.kill, outside.take_long = self._kill, self._take_long
@@ -120,7 +122,7 @@ class Simulation:
                 Truth.of(self._store, self._site.index),
                 self._history,
                 excused=self._oracle.excused,
-                ordered=[each.name for each in self._subscriptions if each.in_order],
+                ordered=[each.name for each in self._subscriptions if each.in_order and each.route],
             )
 
     def _go_on(self, *, until: float, senders: bool = False) -> None:
