@@ -10,6 +10,7 @@ from dependency_injector import providers
 from pydantic_core import from_json
 
 from application.appender import Appender
+from application.engine import Engine
 from application.heart import Heart
 from application.ports.claims import Claim, Claims
 from application.ports.event_log import Verdict
@@ -70,6 +71,13 @@ def commit_waiting(appender: Appender) -> None:
     appender._stopping = False
 
 
+def timeless(engine: Engine) -> Engine:
+    """An engine whose turns take no time and whose backoffs are their longest, whatever the machine."""
+    engine.clock = lambda: 0.0
+    engine.draw = lambda: 1.0
+    return engine
+
+
 class Process:
     """API, worker and sweeper of the embedded service, with a clock of its own for the sweep.
 
@@ -97,9 +105,7 @@ class Process:
             heart=providers.Object(OneBeat(store.claims, lease=SETTINGS.lease_seconds)),
         )
         self.container.appender()._thread = threading.current_thread()  # so that it starts none
-        engine = self.container.engine()
-        engine.draw = lambda: 1.0
-        self.bell = Bell(engine, store.events, store.states, journal)
+        self.bell = Bell(timeless(self.container.engine()), store.events, store.states, journal)
         subscriptions = self.container.subscriptions()
         self._sweeper = Sweeper(store.claims, dispatcher, subscriptions, clock=lambda: self.seconds)
 
@@ -137,7 +143,11 @@ class Process:
             self._sweeper.sweep()
             self.seconds += 5.0
 
-    def drop(self) -> None:
-        """What the operating system does for a process that is gone: its connections end."""
-        self._sql.close()
+    def drop(self, *, died: bool = True) -> None:
+        """What the operating system does for a process that is gone: its connections end.
+
+        Where it did not die, the next run may go on with its connections to the database: none is in a transaction.
+        """
+        if died:
+            self._sql.close()
         self._index.close()

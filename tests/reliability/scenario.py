@@ -33,7 +33,7 @@ from tests.reliability import pipelines
 from tests.reliability.faults import Died, Faults
 from tests.reliability.history import History, Request
 from tests.reliability.invariants import violations
-from tests.reliability.process import SETTINGS, Process
+from tests.reliability.process import SETTINGS, Process, timeless
 from tests.reliability.truth import Truth
 
 ROUNDS = 40
@@ -80,7 +80,7 @@ class Scenario:
         except Stuck as stuck:
             return [str(stuck), *self._wrong()]
         finally:
-            self._drop()
+            self._drop(died=False)
 
     def _wrong(self) -> list[str]:
         index = Fts5SearchIndex(self._index)
@@ -161,9 +161,9 @@ class Scenario:
         self._process = process
         return process
 
-    def _drop(self) -> None:
+    def _drop(self, *, died: bool = True) -> None:
         if self._process is not None:
-            self._process.drop()
+            self._process.drop(died=died)
             self._process = None
 
     def _let_time_pass(self, _: float = 0.0) -> None:
@@ -209,6 +209,7 @@ class Scenario:
         )
         container.contexts().ended(container.contexts().head() - 1, limit=10)
         search(SearchQuery(q="number:2"), index=container.search_index(), claims=container.claims())
+        container.search_index().state()
 
     def _replay(self, process: Process) -> None:
         """Plan a replay of what came before, unless it is planned, and run it to its end."""
@@ -221,7 +222,7 @@ class Scenario:
         assert replay is not None
         require_same_code(replay, **ports)
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
-        engine = container.replay_engine(replay)
+        engine = timeless(container.replay_engine(replay))
         run_replay(
             subscription, engine=engine, claims=container.claims(), progress=lambda _: None, sleep=self._let_time_pass
         )
