@@ -6,6 +6,7 @@ this is seen by the tests with real processes (tests/integration/test_embedded_r
 """
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tests.reliability.grounds import Ground, ground
 from tests.reliability.history import History
 from tests.reliability.scenario import PARTS, Scenario
 
-PROCESSES = 2
+PROCESSES = min(8, os.cpu_count() or 1)
 
 
 @dataclass(slots=True)
@@ -94,7 +95,10 @@ def run_share(server_url: str | None, share: int, shares: int) -> Report:
     with ground(server_url) as on:
         enumeration = Enumeration(on)
         for part, number, action in islice(enumeration.plan(), share, None, shares):
-            report.add(enumeration.run(part, number, action))
+            met = enumeration.run(part, number, action)
+            if not met.runs:
+                report.wrong.append(f"{part} did not pass its point {number} again")
+            report.add(met)
         report.wrong += [f"{part} goes on past its end" for part in PARTS if not enumeration.is_complete(part)]
     return report
 

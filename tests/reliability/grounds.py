@@ -24,7 +24,7 @@ class Ground(Protocol):
     index: Path
 
     def keep(self, name: str) -> None:
-        """Remember how everything is now; no connection may be open."""
+        """Remember how everything is now; nobody may be at work."""
         ...
 
     def restore(self, name: str) -> None:
@@ -89,7 +89,6 @@ class PostgresGround(Ground):
             for sequence in self._sequences
         ]
         self._do(statements)
-        self._close()
         shutil.copytree(self.index.parent, self._folder / name)
 
     def restore(self, name: str) -> None:
@@ -102,19 +101,15 @@ class PostgresGround(Ground):
             for sequence in self._sequences
         ]
         self._do([*off, *gone, *back, *counted, *on])
-        self._close()
         shutil.rmtree(self.index.parent)
         shutil.copytree(self._folder / name, self.index.parent)
 
     def close(self) -> None:
         """Drop the database."""
-        self._close()
-        self._administer(f'DROP DATABASE "{self._database}" WITH (FORCE)')
-        self._admin.dispose()
-
-    def _close(self) -> None:
         self.sql.close()
         self.world.close()
+        self._administer(f'DROP DATABASE "{self._database}" WITH (FORCE)')
+        self._admin.dispose()
 
     def _do(self, statements: Sequence[str]) -> None:
         with self.world.engine.begin() as connection:

@@ -11,6 +11,7 @@ from playhead import (
     Pipeline,
     PipelineRegistry,
     Retry,
+    Schedule,
     TaskContext,
     TransientError,
     node,
@@ -99,9 +100,10 @@ def result(context: TaskContext) -> Result:
 RETRY = Retry(attempts=ATTEMPTS, base=8.0, cap=8.0)
 # The last node is named, so that what is prepared to run is this very object, whose fingerprint is computed once.
 INDEXED = ElasticsearchIndexNode(result)
+NIGHTLY = Schedule(name="nightly", cron="0 3 * * *", type=SHIPPED, data={"number": 12, "kind": "plain"}, missed="all")
 PIPELINES = (
     Pipeline("orders", {PLACED: Order}, (meet, double, ask, INDEXED), retry=RETRY, document=result),
-    Pipeline("shipping", {SHIPPED: Order}, (double, INDEXED), retry=RETRY, document=result),
+    Pipeline("shipping", {SHIPPED: Order}, (double, INDEXED), retry=RETRY, document=result, schedules=(NIGHTLY,)),
 )
 
 

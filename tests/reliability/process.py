@@ -10,6 +10,7 @@ from dependency_injector import providers
 from pydantic_core import from_json
 
 from application.appender import Appender
+from application.engine import Engine
 from application.heart import Heart
 from application.ports.claims import Claim, Claims
 from application.ports.event_log import Verdict
@@ -72,6 +73,13 @@ def commit_waiting(appender: Appender) -> None:
     appender._stopping = False
 
 
+def timeless(engine: Engine) -> Engine:
+    """An engine whose turns take no time and whose backoffs are their longest, whatever the machine."""
+    engine.clock = lambda: 0.0
+    engine.draw = lambda: 1.0
+    return engine
+
+
 class Process:
     """API, worker and sweeper of the embedded service, with a clock of its own for the sweep.
 
@@ -99,8 +107,7 @@ class Process:
             heart=providers.Object(OneBeat(store.claims, lease=SETTINGS.lease_seconds)),
         )
         self.container.appender()._thread = threading.current_thread()  # so that it starts none
-        engine = self.container.engine()
-        engine.draw = lambda: 1.0
+        engine = timeless(self.container.engine())
         self.bell = Bell(engine, store.events, store.states, journal, self.container.subscription_with())
         subscriptions = self.container.subscriptions()
         self._sweeper = Sweeper(store.claims, dispatcher, subscriptions, clock=lambda: self.seconds)
@@ -139,7 +146,11 @@ class Process:
             self._sweeper.sweep()
             self.seconds += 5.0
 
-    def drop(self) -> None:
-        """What the operating system does for a process that is gone: its connections end."""
-        self._sql.close()
+    def drop(self, *, died: bool = True) -> None:
+        """What the operating system does for a process that is gone: its connections end.
+
+        Where it did not die, the next run may go on with its connections to the database: none is in a transaction.
+        """
+        if died:
+            self._sql.close()
         self._index.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic_core import to_json
 from sqlalchemy import update
 
+from application.ports.event_log import Verdict
 from application.ports.search_index import SearchQuery
 from application.ports.task_states import EventFilter
 from application.use_cases.backlogs import is_idle
@@ -22,6 +23,7 @@ from application.use_cases.replay import (
     subscription_of,
 )
 from application.use_cases.results import rebuild_index, search
+from application.use_cases.schedules import Clockwork, key_of
 from application.use_cases.tasks import get_task
 from domain.envelopes import Submission
 from domain.errors import Unavailable
@@ -33,9 +35,10 @@ from tests.reliability import pipelines
 from tests.reliability.faults import Died, Faults
 from tests.reliability.history import History, Request
 from tests.reliability.invariants import violations
-from tests.reliability.process import SETTINGS, Process
+from tests.reliability.process import SETTINGS, Process, timeless
 from tests.reliability.truth import Truth
 
+SLOT = datetime(2026, 1, 1, 3, tzinfo=UTC)
 ROUNDS = 40
 """After how many rounds of work, with all leases ended between them, a run counts as stuck."""
 Step = Callable[[Process], None]
@@ -80,7 +83,7 @@ class Scenario:
         except Stuck as stuck:
             return [str(stuck), *self._wrong()]
         finally:
-            self._drop()
+            self._drop(died=False)
 
     def _wrong(self) -> list[str]:
         index = Fts5SearchIndex(self._index)
@@ -134,6 +137,21 @@ class Scenario:
         requests = [self._request(number, kind, key=f"k-{number}") for number, kind in ((9, "kills"), (10, "plain"))]
         return [*(partial(self._send, request) for request in requests), self._settle]
 
+    def stopping(self) -> list[Step]:
+        """A worker that is told to stop while it holds a claim, and puts it back."""
+        return [partial(self._send, self._request(11, "plain", key="k-11")), self._drain, self._settle]
+
+    def scheduled(self) -> list[Step]:
+        """A clock that sends a slot, and one that comes after it."""
+        schedule = pipelines.NIGHTLY
+        slot = self.history.request(
+            Submission(
+                type=schedule.type, data=to_json(schedule.data).decode(), source=schedule.source, key=key_of(SLOT)
+            ),
+            "plain",
+        )
+        return [partial(self._tick, slot), partial(self._tick, slot), self._settle]
+
     def _request(self, number: object, kind: str, **members: object) -> Request:
         return self.history.request(submission(number, kind, **members), kind)
 
@@ -161,9 +179,9 @@ class Scenario:
         self._process = process
         return process
 
-    def _drop(self) -> None:
+    def _drop(self, *, died: bool = True) -> None:
         if self._process is not None:
-            self._process.drop()
+            self._process.drop(died=died)
             self._process = None
 
     def _let_time_pass(self, _: float = 0.0) -> None:
@@ -189,10 +207,42 @@ class Scenario:
             process.work()
             process.sweep()
             process.work()
-            if is_idle(claims=process.container.claims()):
+            if is_idle(claims=process.container.claims()) and self._is_sealed():
                 return
             self._let_time_pass()
         raise Stuck("work is left after every lease and every delay has ended")
+
+    def _drain(self, process: Process) -> None:
+        """Take a claim as a worker does; stop before it ran."""
+        container = process.container
+        engine = container.engine()
+        container.claims().take(container.subscriptions()["orders"], owner=engine.owner)
+        engine.release()
+        self._drop()
+
+    def _tick(self, request: Request, process: Process) -> None:
+        """Let the clock tick at which the slot of the request is due."""
+        container = process.container
+        clockwork = Clockwork(
+            registry=self._registry,
+            slots=lambda _schedule, _since: iter((SLOT, datetime.max.replace(tzinfo=UTC))),
+            events=container.events(),
+            dispatcher=container.dispatcher(),
+            new_id=container.new_id,
+            now=container.events().now,
+        )
+        try:
+            sent = clockwork.tick()
+        except (Died, Unavailable):
+            request.answered(None)
+            raise
+        event = self._world.events.with_key(pipelines.NIGHTLY.source, key_of(SLOT))
+        assert event is not None, "the clock ticked, and the slot's event is not stored"
+        request.answered(Verdict(event.id, event.position, repeated=not sent))
+
+    def _is_sealed(self) -> bool:
+        backlogs = self._world.claims.backlog(["seal-events", "seal-contexts"]).values()
+        return all(backlog.cursor == backlog.head and not backlog.claims for backlog in backlogs)
 
     def _look(self, process: Process) -> None:
         """Read as users do."""
@@ -207,6 +257,7 @@ class Scenario:
             states=container.states(),
             registry=self._registry,
         )
+        container.claims().claimable(container.subscriptions()["orders"])
         container.contexts().ended(container.contexts().head() - 1, limit=10)
         search(
             SearchQuery(q="number:2"),
@@ -214,6 +265,7 @@ class Scenario:
             claims=container.claims(),
             log_ids=container.log_ids(),
         )
+        container.search_index().state()
 
     def _replay(self, process: Process) -> None:
         """Plan a replay of what came before, unless it is planned, and run it to its end."""
@@ -226,7 +278,7 @@ class Scenario:
         assert replay is not None
         require_same_code(replay, **ports)
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
-        engine = container.replay_engine(replay)
+        engine = timeless(container.replay_engine(replay))
         run_replay(
             subscription, engine=engine, claims=container.claims(), progress=lambda _: None, sleep=self._let_time_pass
         )
@@ -250,5 +302,7 @@ PARTS = {
     "replay": Scenario.replay,
     "rebuild": Scenario.rebuild,
     "killer": Scenario.killer,
+    "stopping": Scenario.stopping,
+    "scheduled": Scenario.scheduled,
 }
 """What is done, a part after the other. Shorter parts make for shorter runs, and for as many points."""

@@ -1,6 +1,7 @@
 """Seeds: many simulations, shared by several processes of this machine, and what they came to."""
 
 import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +11,7 @@ from infrastructure.service import collect_rarely
 from tests.reliability.simulator.simulation import simulate
 
 CHUNK = 50
+PROCESSES = min(8, os.cpu_count() or 1)
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ def run_chunk(seeds: Sequence[int]) -> Summary:
     return summary
 
 
-def run_seeds(seeds: Sequence[int], *, processes: int = 2, chunk: int = CHUNK) -> Iterator[Summary]:
+def run_seeds(seeds: Sequence[int], *, processes: int = PROCESSES, chunk: int = CHUNK) -> Iterator[Summary]:
     """Run seeds in fresh processes; a summary as each chunk is done."""
     chunks = [seeds[begin : begin + chunk] for begin in range(0, len(seeds), chunk)]
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:

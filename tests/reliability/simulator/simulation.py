@@ -28,6 +28,8 @@ STORM_SECONDS = 25.0
 CALM_SECONDS = 240.0
 """How long after it, at the most, until all is at rest: some leases, backoffs and sweeps."""
 STEPS = 100_000
+_NIL = "01900000-0000-7000-8000-000000000000"
+"""What the ids of a simulation derive from."""
 RESTART_SECONDS = 3.0
 
 
@@ -60,7 +62,9 @@ class Simulation:
         self._weather = drawn(random)
         self._had = replace(self._weather)
         self._store = store = MemoryStore(loop.time)
-        self._oracle = Oracle(loop, store, store.events._tables)
+        tables = store.events._tables
+        tables.log_ids = {log: derived_id(_NIL, seed, log) for log in tables.log_ids}
+        self._oracle = Oracle(loop, store, tables)
         self._around = Surroundings(loop=loop, weather=self._weather, oracle=self._oracle, lease=LEASE)
         numbers = count(1)
         registry = pipelines.registry()
@@ -72,7 +76,7 @@ class Simulation:
             broker=Broker(self._around),
             registry=registry,
             subscriptions={each.name: each for each in self._subscriptions},
-            new_id=lambda: derived_id("01900000-0000-7000-8000-000000000000", seed, next(numbers)),
+            new_id=lambda: derived_id(_NIL, seed, next(numbers)),
         )
         self._history = History()
         outside = pipelines.begin_anew()

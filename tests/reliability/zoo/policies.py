@@ -42,7 +42,7 @@ def _no_sweep(patch: pytest.MonkeyPatch) -> None:
 
 def _random_ids(patch: pytest.MonkeyPatch) -> None:
     numbers = count()
-    patch.setattr(follow_ups, "derived_id", lambda event_id, *_: derived_id(event_id, next(numbers)))
+    patch.setattr(follow_ups, "effect_id", lambda event_id, *_, **__: derived_id(event_id, next(numbers)))
 
 
 bug("follow-ups have random ids", shows="the follow-up")(_random_ids)
@@ -76,6 +76,6 @@ def _made_first(patch: pytest.MonkeyPatch) -> None:
         backlog = self.claims.backlog([self.subscription.name]).get(self.subscription.name)
         if backlog is not None and backlog.cursor > 0 and self.index.state().documents == 0:
             self.claims.rewind(self.subscription)
-        self._opened = True
+        self._opened_for = self.log_ids.of("task_contexts")
 
     patch.setattr(Indexer, "open", open_)
