@@ -23,8 +23,12 @@ def main() -> int:
             folder=Path(given.keep or scratch).absolute(),
         )  # fmt: skip
         form.folder.mkdir(parents=True, exist_ok=True)
+        if any(form.folder.iterdir()):
+            say(f"{form.folder} is not empty: the histories of two runs would mix")
+            return 2
         outcome = run(form)
-        violations = write_report(outcome, Path(given.report).absolute() if given.report else form.folder)
+        folder = Path(given.report).absolute() if given.report else form.folder
+        violations = write_report(outcome, folder, times_count=given.times)
     return 1 if violations else 0
 
 
@@ -36,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=2.0, help="of load and faults; calm comes after")
     parser.add_argument("--lease", type=float, default=3.0, help="seconds that a claim is held; 30 is what is shipped")
     parser.add_argument("--report", metavar="FOLDER", help="where chaos-….json and chaos-….html are written")
+    parser.add_argument("--times", action="store_true", help="a recovery slower than its goal is a violation too")
     parser.add_argument("--keep", metavar="FOLDER", help="keep every history, log and SQLite file there")
     return parser.parse_args()
 

@@ -36,7 +36,7 @@ class Form:
     @property
     def backlog_limit(self) -> int:
         """Some seconds of the largest pipeline's share, so that overload is refused while nobody works."""
-        return max(300, int(self.events / self.seconds * 6))
+        return max(1000, int(self.events / self.seconds * 8))
 
     @property
     def last_deadly(self) -> float:

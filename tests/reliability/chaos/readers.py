@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 LOGS = {
-    "events": "position, id, type, source, subject, route, data, key",
+    "events": "position, CAST(id AS text) AS id, type, source, subject, route, data, key",
     "task_contexts": "position, event_position, pipeline, generation, status, digest",
 }
 """The logs, and what of each row is compared."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from tests.reliability.chaos.readers import Reader, Sampler
 from tests.reliability.chaos.receiver import Ear
 from tests.reliability.chaos.recovery import Recovered, Watch
 from tests.reliability.chaos.stage import Stage, stage_of, until
+from tests.reliability.chaos.timeline import first_violation
 from tests.servers import Receiver
 
 
@@ -55,8 +57,10 @@ class Outcome:
     samples: list[dict[str, Any]]
     facts: Facts
     invariants: list[Invariant]
+    first_violation: Mapping[str, Any]
     versions: Mapping[str, str]
     unanswered: list[str]
+    exits: Mapping[str, int]
 
 
 def run(form: Form) -> Outcome:
@@ -85,11 +89,13 @@ def run(form: Form) -> Outcome:
         for one in (*readers, sampler, watch):
             one.stop()
         found = _facts(form, stage, engine, readers, answering, last_tick, load.problems + nemesis.problems)
-    invariants = [check(found) for check in CHECKS]
+        invariants = [check(found) for check in CHECKS]
+        violation = first_violation(invariants, found, engine, form.folder)
     return Outcome(
         form=form, plan=plan, began=began, load_ended=load_ended, settled=settled_at, happened=nemesis.happened,
         not_begun=nemesis.not_begun, recovered=watch.records, samples=sampler.samples, facts=found,
-        invariants=invariants, versions=_versions(form), unanswered=load.unanswered,
+        invariants=invariants, first_violation=violation, versions=_versions(form), unanswered=load.unanswered,
+        exits=_exits(form),
     )  # fmt: skip
 
 
@@ -212,6 +218,12 @@ def _cleanliness(stage: Stage) -> dict[str, str]:
         cwd="/", check=False,
     )  # fmt: skip
     return {"pg_amcheck": (done.stdout + done.stderr).strip()[:500] if done.returncode else ""}
+
+
+def _exits(form: Form) -> dict[str, int]:
+    """How often processes ended, by kind and exit code; -9 is what the harness does to them."""
+    lines = lines_of(form.folder / "processes.jsonl")
+    return dict(Counter(f"{line['slot'][:-2]} {line['code']}" for line in lines if line["what"] == "ended"))
 
 
 def _versions(form: Form) -> dict[str, str]:
