@@ -54,7 +54,7 @@ def answered_events_are_kept(facts: Facts) -> Invariant:
 def unknown_events_are_there_at_most_once(facts: Facts) -> Invariant:
     """No event is stored twice, however often it was sent without an answer."""
     copies = Counter((event.type, event.data) for event in facts.ours)
-    sent = [sent for sent in facts.sent.values() if sent.unknown or sent.not_now]
+    sent = [sent for sent in facts.sent.values() if sent.unknown]
     return invariant(
         "events once without an answer: exactly one after the resend, at most one else",
         len(sent),
@@ -70,7 +70,7 @@ def refused_events_are_not_there(facts: Facts) -> Invariant:
     stored = _by_key(facts)
     refused = [sent for sent in facts.sent.values() if sent.outcome == "refused"]
     return invariant(
-        "refused events are not in the log", len(refused), [f"{s.key} is there" for s in refused if s.key in stored]
+        "refused events are not in the log", len(refused), [f"{sent.key} is there" for sent in refused if sent.key in stored]
     )
 
 

@@ -13,7 +13,7 @@ from tests.reliability.chaos.history import lines_of
 from tests.reliability.chaos.load import SOURCE
 from tests.reliability.chaos.readers import LOGS, Reader, digest, rows_after
 
-REFUSED = 422
+REFUSED, OVERLOADED, UNAVAILABLE = 422, 429, 503
 
 
 @dataclass
@@ -26,17 +26,17 @@ class Sent:
     data: str
     ids: set[str] = field(default_factory=set)
     refused: bool = False
-    not_now: bool = False
+    overloaded: bool = False
     unknown: bool = False
 
     @property
     def outcome(self) -> str:
-        """What stands in the end. A 503 is no word about whether it was stored: its connection may have been cut."""
+        """What stands in the end. A 503 does not say whether it was stored: it is as no answer."""
         if self.ids:
             return "answered"
-        if self.refused:
-            return "refused"
-        return "unknown" if self.unknown or self.not_now else "never sent"
+        if self.unknown:
+            return "unknown"
+        return "refused" if self.refused or self.overloaded else "never sent"
 
 
 @dataclass(kw_only=True)
@@ -100,8 +100,10 @@ def _hear(sent: Sent, kind: str, status: int, event_id: str | None, wrong: list[
         sent.ids.add(str(event_id))
     elif status == REFUSED:
         sent.refused = True
-    elif status in {429, 503}:
-        sent.not_now = True
+    elif status == OVERLOADED:
+        sent.overloaded = True
+    elif status == UNAVAILABLE:
+        sent.unknown = True
     else:
         wrong.append(f"{sent.key}: answered {status}")
 

@@ -71,7 +71,7 @@ def _recovery(
             continue
         spans = [(one.began, one.ended + _AFTERMATH) for one in happened if one.ended and not _is_own(one, record)]
         raw.append(round(record.ended - record.began, 2))
-        counted.append(round(raw[-1] - covered(spans, (record.began + free, record.ended)), 2))
+        counted.append(max(0.0, round(raw[-1] - covered(spans, (record.began + free, record.ended)), 2)))
     return Recovery(name, goal, counted, raw, sum(record.ended is None for record in records))
 
 
