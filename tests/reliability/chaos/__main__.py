@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.reliability.chaos.run import run, say
 def main() -> int:
     """Run, and say on standard output what was found."""
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended
     if given.on != "embedded" and not os.environ.get("TEST_ELASTICSEARCH_URL"):
         say('TEST_ELASTICSEARCH_URL is not set: eval "$(scripts/services start elasticsearch)", or run scripts/chaos')
         return 2

@@ -118,7 +118,7 @@ def every_event_ended_once(facts: Facts) -> Invariant:
         if row.generation == 0:
             ends[row.event_position][row.status] += 1
     dead_without = {
-        row.event_position for row in facts.contexts if row.status == "dead" and not facts.reasons[row.position]
+        row.event_position for row in facts.contexts if row.status == "dead" and not facts.reasons.get(row.position)
     }
 
     def fault(event: Any) -> str | None:
@@ -128,6 +128,8 @@ def every_event_ended_once(facts: Facts) -> Invariant:
         return "is dead without a reason" if event.position in dead_without else None
 
     wrong = [f"{event.id} {told}" for event in facts.events if (told := fault(event))]
+    there = {event.position for event in facts.events}
+    wrong += [f"a context is of position {position}, where no event is" for position in ends if position not in there]
     return invariant("each event ended exactly once, completed or dead with a reason", len(facts.events), wrong)
 
 
@@ -139,13 +141,17 @@ def only_poison_is_dead(facts: Facts) -> Invariant:
         if (mood := mood_of(sent.data)) in {"poison", "deadly"}
     }
     by_position = {event.position: event for event in facts.events}
-    dead = {by_position[row.event_position]: row.position for row in facts.contexts if row.status == "dead"}
+    dead = [
+        (by_position[row.event_position], row.position)
+        for row in facts.contexts
+        if row.status == "dead" and row.event_position in by_position
+    ]
     faults = []
-    for event, position in dead.items():
-        reason, wanted = facts.reasons[position] or "", planted.get(event.key)
+    for event, position in dead:
+        reason, wanted = facts.reasons.get(position) or "", planted.get(event.key)
         if event.source != SOURCE or wanted is None or not reason.startswith(wanted):
             faults.append(f"{event.id} is dead ({reason}), which was {'planted otherwise' if wanted else 'fine'}")
-    known = {event.key for event in dead}
+    known = {event.key for event, _ in dead}
     alive = [event for event in facts.ours if event.key in planted and event.key not in known]
     faults += [f"{event.id} was planted to die, and is not dead" for event in alive]
     return invariant("only planted poison is dead, and all of it", len(dead) + len(alive), faults)

@@ -13,13 +13,14 @@ from tests.reliability.chaos.history import lines_of
 from tests.reliability.chaos.recovery import Recovered
 
 Span = tuple[float, float]
-_AFTERMATH = 5.0
-"""How long after a fault its processes still come back."""
+_AFTERMATH = 2.0
+"""How long after a fault connections still come back."""
+_WORK = ("database", "broker", "worker", "child")
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Seconds of one kind of recovery; `counted` is without the time in which another fault was under way."""
+    """Seconds of one kind of recovery; `counted` is without the time in which another fault hindered it."""
 
     name: str
     goal: float
@@ -46,16 +47,20 @@ def recoveries(
     taken = [at["at"] for at in answers if 202 in at.get("statuses", ())]
     stops = [fault for fault in happened if fault.kind == "database-stop" and fault.ended is not None]
     accepting = [Recovered("database-stop", stop.ended, _after(taken, stop.ended)) for stop in stops]
+    killed, emptied = "a worker was killed or stopped → its claims are held by others", {"broker-kill", "broker-flush"}
     groups = (
-        ("a worker was killed or stopped → its claims are held by others", form.lease + 5, form.lease, held, recovered),
-        ("broker emptied → events from before are taken on", 10.0, 0.0, {"broker-kill", "broker-flush"}, recovered),
-        ("PostgreSQL accepts → first 202", 5.0, 0.0, {"database-stop"}, accepting),
-        ("Elasticsearch back → what was waiting is indexed", 60.0, 0.0, {"search-away"}, recovered),
+        (killed, form.lease + 5, form.lease, held, recovered, _WORK),
+        ("broker emptied → events from before are taken on", 10.0, 0.0, emptied, recovered, _WORK),
+        ("PostgreSQL accepts → first 202", 5.0, 0.0, {"database-stop"}, accepting, ("database", "api")),
+        ("Elasticsearch back → what was waiting is indexed", 60.0, 0.0, {"search-away"}, recovered, (*_WORK, "search")),
     )
     return [
-        _recovery(name, goal, free, [one for one in records if one.kind in kinds], happened)
-        for name, goal, free, kinds, records in groups
-    ]
+        _recovery(
+            name, goal, free, [one for one in records if one.kind in kinds],
+            [fault for fault in happened if fault.kind.partition("-")[0] in hindering],
+        )
+        for name, goal, free, kinds, records, hindering in groups
+    ]  # fmt: skip
 
 
 def _after(times: Iterable[float], begin: float) -> float | None:

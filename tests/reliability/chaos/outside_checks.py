@@ -45,7 +45,7 @@ def index_equals_the_fold(facts: Facts) -> Invariant:
     fold: dict[str, int] = {}
     for row in facts.contexts:
         if row.status == "completed" and row.generation == 0:
-            fold[ids[row.event_position]] = row.position
+            fold[ids.get(row.event_position, f"no event {row.event_position}")] = row.position
     faults = [f"{one} is indexed as {facts.indexed.get(one)}, not {fold.get(one)}" for one in _differ(fold, facts)]
     return invariant("the index equals the fold of the contexts (ids, versions)", len(fold), faults)
 

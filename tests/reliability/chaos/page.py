@@ -117,7 +117,7 @@ def _recoveries(recovered: Sequence[Recovery]) -> str:
 
     return (
         f'<table><tr><th></th>{head}</tr>{"".join(map(row, recovered))}</table><p class="dim">Time in which another '
-        "fault was under way, or its processes came back, is not counted; it stands in the column after.</p>"
+        "fault hindered it is not counted; it is in the column after.</p>"
     )
 
 

@@ -65,8 +65,8 @@ class Proxy:
         self._flowing.set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
-        server = self._do(self._listen())
-        self.port: int = server.sockets[0].getsockname()[1]
+        self._server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.port: int = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
         """End every connection at once."""
@@ -93,18 +93,25 @@ class Proxy:
 
     def close(self) -> None:
         self.shut()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     def _do(self, what: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
-
     async def _cut(self) -> None:
         for wire in list(self._wires):
             wire.abort()
+
+    async def _end(self) -> None:
+        self._server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed in the next turn
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flowing.wait()
