@@ -70,7 +70,9 @@ def refused_events_are_not_there(facts: Facts) -> Invariant:
     stored = _by_key(facts)
     refused = [sent for sent in facts.sent.values() if sent.outcome == "refused"]
     return invariant(
-        "refused events are not in the log", len(refused), [f"{sent.key} is there" for sent in refused if sent.key in stored]
+        "refused events are not in the log",
+        len(refused),
+        [f"{sent.key} is there" for sent in refused if sent.key in stored],
     )
 
 

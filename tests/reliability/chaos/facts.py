@@ -136,7 +136,9 @@ def causes_of(engine: Engine) -> dict[str, list[str]]:
     """The ids of the events that each event caused."""
     found = defaultdict(list)
     with engine.connect() as connection:
-        for row in connection.execute(text("SELECT CAST(id AS text) AS id, CAST(cause AS text) AS cause FROM events WHERE cause IS NOT NULL")):
+        for row in connection.execute(
+            text("SELECT CAST(id AS text) AS id, CAST(cause AS text) AS cause FROM events WHERE cause IS NOT NULL")
+        ):
             found[row.cause].append(row.id)
     return found
 
@@ -165,7 +167,9 @@ def behind_of(engine: Engine) -> list[str]:
 def effects_of(engine: Engine) -> dict[str, str]:
     """The last step of each effect, where done goes before all others."""
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT CAST(effect_id AS text) AS effect_id, phase FROM effect_ledger ORDER BY position")).all()
+        rows = connection.execute(
+            text("SELECT CAST(effect_id AS text) AS effect_id, phase FROM effect_ledger ORDER BY position")
+        ).all()
     done = {row.effect_id for row in rows if row.phase == "done"}
     return {row.effect_id: "done" if row.effect_id in done else row.phase for row in rows}
 

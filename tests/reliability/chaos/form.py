@@ -35,8 +35,8 @@ class Form:
 
     @property
     def backlog_limit(self) -> int:
-        """Some seconds of the largest pipeline's share, so that overload is refused while nobody works."""
-        return max(1000, int(self.events / self.seconds * 8))
+        """Twenty seconds of all events: a pipeline that is so far behind refuses more."""
+        return max(2000, int(self.events / self.seconds * 20))
 
     @property
     def last_deadly(self) -> float:

@@ -45,12 +45,17 @@ def page_of(report: Mapping[str, Any], recovered: Sequence[Recovery], happened: 
         "<h2>Recovery, in seconds</h2>",
         _recoveries(recovered),
         "<h2>How it went</h2>",
-        plot("Waiting", axis, [("events", "a", series["waiting"]), ("contexts to index", "b", series["index"])], happened),
+        plot(
+            "Waiting", axis, [("events", "a", series["waiting"]), ("contexts to index", "b", series["index"])], happened
+        ),
         plot("Events accepted, a second", axis, [("202", "a", series["accepted"])], happened),
         plot(
-            "Answer after, milliseconds", axis,
-            [("median", "a", series["median"]), ("slowest", "b", series["slowest"])], happened, log=True,
-        ),  # fmt: skip
+            "Answer after, milliseconds",
+            axis,
+            [("median", "a", series["median"]), ("slowest", "b", series["slowest"])],
+            happened,
+            log=True,
+        ),
         bars(axis, happened),
         "<h2>Faults</h2>",
         _faults(report["faults"]),
@@ -81,9 +86,8 @@ def _invariants(rows: Sequence[Mapping[str, Any]]) -> str:
         wrong = "".join(f"<li><code>{escape(told)}</code></li>" for told in one["exceptions"])
         css = "bad" if one["exceptions"] else "good"
         listed = f"<ul>{wrong}</ul>" if wrong else ""
-        return (
-            f'<tr><td>{escape(one["name"])}{listed}</td><td class="n {css}">{one["held"]:,} of {one["total"]:,}</td></tr>'
-        )
+        count = f"{one['held']:,} of {one['total']:,}"
+        return f'<tr><td>{escape(one["name"])}{listed}</td><td class="n {css}">{count}</td></tr>'
 
     return f"<table>{''.join(map(row, rows))}</table>"
 
@@ -110,10 +114,10 @@ def _recoveries(recovered: Sequence[Recovery]) -> str:
             str(len(one.raw) + one.never), f"{counted[len(counted) // 2]:.1f}", f"{counted[-1]:.1f}",
             f"{max(one.raw, default=0.0):.1f}", f"{one.goal:g}",
         )  # fmt: skip
-        word = f"{one.never} never" if one.never else ("met" if one.met else "missed")
+        word = f"{one.never} never" if one.never else ("met" if one.met else "missed") if one.raw else ""
         css = "good" if one.met else "bad"
         numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
-        return f'<tr><td>{escape(one.name)}</td>{numbers}<td class="{css}">{word if one.raw or one.never else ""}</td></tr>'
+        return f'<tr><td>{escape(one.name)}</td>{numbers}<td class="{css}">{word}</td></tr>'
 
     return (
         f'<table><tr><th></th>{head}</tr>{"".join(map(row, recovered))}</table><p class="dim">Time in which another '
@@ -133,5 +137,7 @@ def _faults(rows: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _pairs(pairs: Mapping[str, Any]) -> str:
-    rows = "".join(f'<tr><td>{escape(name)}</td><td class="n">{escape(str(value))}</td></tr>' for name, value in pairs.items())
+    rows = "".join(
+        f'<tr><td>{escape(name)}</td><td class="n">{escape(str(value))}</td></tr>' for name, value in pairs.items()
+    )
     return f"<table>{rows}</table>"

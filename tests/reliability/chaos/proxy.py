@@ -156,4 +156,3 @@ class Proxy:
                     continue
                 wire.client.write(data)
                 await wire.client.drain()
-

@@ -18,11 +18,12 @@ PLAIN = ("readings", "notes")
 
 @dataclass
 class Recovered:
-    """What was to be made good since `began`, and when it was; `ended` None: never."""
+    """What was to be made good since `began`, and when it was; `ended` None: never. `left` names it."""
 
     kind: str
     began: float
     ended: float | None = None
+    left: str = ""
 
 
 @dataclass
@@ -48,25 +49,27 @@ class Watch:
 
     def claims_taken_over(self, kind: str, owners: Sequence[int], began: float) -> int:
         """Expect every claim that processes with these ids hold to be taken by others; how many there are."""
-        held = self._ask(lambda connection: _held_by(connection, owners)) or []
+        found = self._ask(lambda connection: _held_by(connection, owners)) or {}
+        held = list(found)
         if held:
-            self._expect(kind, began, lambda connection: not (set(_taken(connection, held)) & set(held)))
+            left = ", ".join(found.values())
+            self._expect(kind, began, left, lambda connection: not (set(_taken(connection, held)) & set(held)))
         return len(held)
 
     def events_taken_on(self, kind: str, began: float) -> None:
         """Expect the cursors of the plain pipelines to pass every event that there is now."""
         last = self._ask(_last_by_route)
         if last:
-            self._expect(kind, began, lambda connection: _cursors_passed(connection, last))
+            self._expect(kind, began, f"{last}", lambda connection: _cursors_passed(connection, last))
 
     def results_indexed(self, kind: str, began: float) -> None:
         """Expect every context that there is now to be indexed."""
         head = self._ask(_last_completed)
         if head:
-            self._expect(kind, began, lambda connection: _is_indexed(connection, head))
+            self._expect(kind, began, f"to {head}", lambda connection: _is_indexed(connection, head))
 
-    def _expect(self, kind: str, began: float, condition: Condition) -> None:
-        record = Recovered(kind, began)
+    def _expect(self, kind: str, began: float, left: str, condition: Condition) -> None:
+        record = Recovered(kind, began, left=left)
         self.records.append(record)
         self._due.append(_Due(record, condition))
 
@@ -86,9 +89,13 @@ class Watch:
                         self._due.remove(due)
 
 
-def _held_by(connection: Connection, owners: Sequence[int]) -> list[tuple[int, int]]:
-    rows = connection.execute(text("SELECT id, fence, owner FROM claims WHERE owner IS NOT NULL")).all()
-    return [(row.id, row.fence) for row in rows if int(row.owner.rpartition("-")[2]) in owners]
+def _held_by(connection: Connection, owners: Sequence[int]) -> dict[tuple[int, int], str]:
+    rows = connection.execute(text("SELECT * FROM claims WHERE owner IS NOT NULL")).all()
+    return {
+        (row.id, row.fence): f"{row.subscription} {row.first_position}-{row.last_position}"
+        for row in rows
+        if int(row.owner.rpartition("-")[2]) in owners
+    }
 
 
 def _taken(connection: Connection, held: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Report: a run as JSON and as one page, and a few lines for the terminal."""
 
 import json
+import sys
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -44,6 +45,15 @@ def _report(
         "invariants": [asdict(one) for one in outcome.invariants],
         "first_violation": outcome.first_violation,
         "recovery": [asdict(one) | {"met": one.met} for one in recovered],
+        "history_of_recoveries": [
+            {
+                "kind": one.kind,
+                "at": round(one.began - outcome.began, 2),
+                "seconds": None if one.ended is None else round(one.ended - one.began, 2),
+                "left": one.left,
+            }
+            for one in outcome.recovered
+        ],
         "faults": _faults(outcome),
         "faults_done": len(outcome.happened),
         "history_of_faults": [
@@ -73,17 +83,18 @@ def _faults(outcome: Outcome) -> dict[str, dict[str, int]]:
 
 
 def _say(report: dict[str, Any], recovered: list[Recovery], page: Path) -> None:
-    print(f"{report['sent']} events sent: {report['outcomes']}; {report['faults_done']} faults; versions {report['versions']}")
+    lines = [
+        f"{report['sent']} events sent: {report['outcomes']}; {report['faults_done']} faults; {report['versions']}"
+    ]
     for one in report["invariants"]:
-        print(f"{'ok ' if not one['exceptions'] else 'BAD'} {one['held']:>9,} of {one['total']:<9,} {one['name']}")
-        for told in one["exceptions"]:
-            print(f"      {told[:300]}")
+        word = "BAD" if one["exceptions"] else "ok "
+        lines.append(f"{word} {one['held']:>9,} of {one['total']:<9,} {one['name']}")
+        lines += [f"      {told[:300]}" for told in one["exceptions"]]
     for recovery in recovered:
-        slowest = max(recovery.counted, default=0.0)
-        word = "met" if recovery.met else "MISSED"
-        print(f"{word:<7} {recovery.name}: {len(recovery.raw)} times, slowest {slowest:.1f} s of {recovery.goal:g} s")
+        slowest, word = max(recovery.counted, default=0.0), "met" if recovery.met else "MISSED"
+        times = f"{len(recovery.raw)} times, slowest {slowest:.1f} s of {recovery.goal:g} s"
+        lines.append(f"{word:<7} {recovery.name}: {times}")
     left = {kind: counts["left_out"] for kind, counts in report["faults"].items() if counts["left_out"]}
-    print(f"faults that did not fit: {left or 'none'}")
-    for at, who, what in report["first_violation"].get("timeline", ()):
-        print(f"  {at} {who:<9} {what}")
-    print(f"{report['violations']} violations. {page}")
+    lines.append(f"faults that did not fit: {left or 'none'}")
+    lines += [f"  {at} {who:<9} {what}" for at, who, what in report["first_violation"].get("timeline", ())]
+    sys.stdout.write("\n".join([*lines, f"{report['violations']} violations. {page}\n"]))

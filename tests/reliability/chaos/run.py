@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -88,7 +87,15 @@ def run(form: Form) -> Outcome:
         answering = _answering(stage)
         for one in (*readers, sampler, watch):
             one.stop()
-        found = _facts(form, stage, engine, readers, answering, last_tick, load.problems + nemesis.problems)
+        found = _facts(
+            form,
+            stage,
+            engine,
+            readers=readers,
+            answering=answering,
+            last_tick=last_tick,
+            problems=load.problems + nemesis.problems,
+        )
         invariants = [check(found) for check in CHECKS]
         violation = first_violation(invariants, found, engine, form.folder)
     return Outcome(
@@ -156,7 +163,7 @@ def _answering(stage: Stage) -> dict[str, bool]:
 
 
 def _facts(
-    form: Form, stage: Stage, engine: Engine, readers: list[Reader], answering: dict[str, bool], last_tick: str,
+    form: Form, stage: Stage, engine: Engine, *, readers: list[Reader], answering: dict[str, bool], last_tick: str,
     problems: list[str],
 ) -> Facts:  # fmt: skip
     indexed = _indexed(stage)
@@ -233,5 +240,3 @@ def _versions(form: Form) -> dict[str, str]:
         return versions | {"sqlite": sqlite3.sqlite_version}
     postgres = subprocess.run([BINARIES[-1] / "postgres", "--version"], capture_output=True, text=True, check=False)
     return versions | {"postgres": postgres.stdout.strip().rpartition(" (")[0] or postgres.stdout.strip()}
-
-
