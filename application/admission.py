@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from application.ports.claims import Claims
+from application.ports.claims import Backlog, Claims
 from application.ports.event_log import EventLog
 from application.subscription import Selection
 from domain.errors import Overloaded
@@ -104,18 +104,30 @@ class Admission:
 
     def _waiting(self) -> Mapping[str, int]:
         """How many events of each pipeline have not ended; counted one by one only where there may be too many."""
+        backlogs = self._claims.backlog(self._claims.subscriptions())
         found: dict[str, int] = {}
-        for backlog in self._claims.backlog(self._claims.subscriptions()).values():
-            if backlog.route is None:
-                continue
-            behind = backlog.head - backlog.cursor
-            if backlog.claimed + behind >= self._limit * OPEN_AGAIN:
-                selection = Selection(
-                    where={"route": backlog.route, "direct": False}, after=backlog.cursor, lane=backlog.lane
+        for backlog in backlogs.values():
+            if backlog.route is not None:
+                # Positions: those of other pipelines and lanes in between are among them.
+                found[backlog.route] = found.get(backlog.route, 0) + backlog.claimed + backlog.head - backlog.cursor
+        for route, at_most in found.items():
+            if at_most >= self._limit * OPEN_AGAIN:
+                found[route] = sum(
+                    self._count(name, backlog) for name, backlog in backlogs.items() if backlog.route == route
                 )
-                behind = sum(self._events.count(selection).values())
-            found[backlog.route] = found.get(backlog.route, 0) + backlog.claimed + behind
         return found
+
+    def _count(self, name: str, backlog: Backlog) -> int:
+        behind = self._count_events(backlog, after=backlog.cursor)
+        ranges = self._claims.ranges(name)
+        return behind + sum(
+            1 if first == last else self._count_events(backlog, after=first - 1, last=last) for first, last in ranges
+        )
+
+    def _count_events(self, backlog: Backlog, *, after: int, last: int | None = None) -> int:
+        where = {"route": backlog.route, "direct": False}
+        selection = Selection(where=where, after=after, last=last, lane=backlog.lane)
+        return sum(self._events.count(selection).values())
 
     def _seconds(self, door: _Closed) -> float:
         if not door.rate:

@@ -228,7 +228,13 @@ def require_broker(container: Container) -> None:
 def run_worker(container: Container, *, queues: str | None = None) -> None:
     """Run a prefork worker until a signal comes."""
     require_broker(container)
-    arguments = ["worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--hostname=playhead-%d@%h"]
+    arguments = [
+        "worker",
+        "--pool=prefork",
+        "--without-gossip",
+        "--without-mingle",
+        f"--hostname=playhead-{os.getpid()}@%h",
+    ]
     if queues is not None:
         arguments.append(f"--queues={queues}")
     Worker(container).app.worker_main(arguments)

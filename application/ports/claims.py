@@ -143,6 +143,10 @@ class Claims(Protocol):
         """How much each of these registered subscriptions has to do."""
         ...
 
+    def ranges(self, name: str) -> Sequence[tuple[int, int]]:
+        """The first and the last position of each claim of a subscription, in ascending order."""
+        ...
+
     def subscriptions(self) -> list[str]:
         """The names of all registered subscriptions."""
         ...

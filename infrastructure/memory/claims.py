@@ -41,6 +41,10 @@ class MemoryClaims(Claims):
                 raise Misconfigured(f"Pipeline {cursor.route!r} has other lanes than until now, and events wait.")
         return {cursors.pop(name).route: len(self._tables.events) for name in others}
 
+    def ranges(self, name: str) -> list[tuple[int, int]]:
+        with self._tables.lock:
+            return sorted((row.first, row.last) for row in self._rows(name))
+
     def subscriptions(self) -> list[str]:
         with self._tables.lock:
             return sorted(self._tables.cursors)

@@ -32,6 +32,11 @@ class SqlClaims(Claims):
             with self._database.writing() as connection:
                 make_rows(connection, new)
 
+    def ranges(self, name: str) -> list[tuple[int, int]]:
+        query = select(ClaimRow.first_position, ClaimRow.last_position).where(ClaimRow.subscription == name)
+        with self._database.reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query.order_by(ClaimRow.first_position))]
+
     def subscriptions(self) -> list[str]:
         with self._database.reading() as connection:
             return list(connection.scalars(select(SubscriptionRow.name).order_by(SubscriptionRow.name)))

@@ -38,6 +38,18 @@ def test_the_backlog_counts_what_is_behind_claimed_and_due(store: Store):
     assert found.has_due
 
 
+def test_the_ranges_are_those_of_every_claim_held_or_put_back(store: Store):
+    store.claims.register([ORDERS])
+    store.events.append(NewEventFactory.build_batch(8))
+    assert store.claims.ranges("orders") == []
+    first = store.claims.take(ORDERS, owner="w")
+    assert first is not None
+    store.claims.take(ORDERS, owner="w")
+    store.claims.complete(first, Completion(requeues=[Requeue(first=2, last=2, attempt=1)]))
+    assert store.claims.ranges("orders") == [(2, 2), (4, 6)]
+    assert store.claims.ranges("unheard") == []
+
+
 def test_work_is_due_when_there_are_rows_behind_the_cursor_or_due_claims(store: Store):
     store.claims.register([ORDERS])
     store.events.append(NewEventFactory.build_batch(2))

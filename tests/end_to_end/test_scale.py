@@ -398,6 +398,18 @@ def test_the_same_service_on_rabbitmq(
         assert worker.terminate() == 0
 
 
+@pytest.mark.rabbitmq
+def test_two_workers_of_one_machine_hear_side_by_side_on_rabbitmq(
+    tmp_path: Path, postgres_url: str, rabbitmq_url: str, elasticsearch_url: str
+) -> None:
+    with (
+        own_queues(rabbitmq_url) as queues,
+        running(tmp_path, postgres_url, rabbitmq_url, elasticsearch_url, pipeline_queues=queues) as scale,
+    ):
+        workers = [scale.processes.worker(), scale.processes.worker()]
+        assert [worker.terminate() for worker in workers] == [0, 0]
+
+
 def test_the_doctor_says_whether_a_worker_hears(scale: Scale) -> None:
     environment, folder = scale.processes.environment, scale.processes.folder
     scale.processes.serve()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
 
 
 class PostgresServer:
@@ -47,7 +47,7 @@ class PostgresServer:
         # PostgreSQL refuses to be run by root.
         user = "postgres" if os.geteuid() == 0 else None
         silent = subprocess.DEVNULL
-        command = [str(_BINARIES[-1] / program), *arguments]
+        command = [str(BINARIES[-1] / program), *arguments]
         return subprocess.Popen(command, user=user, cwd="/", stdin=silent, stdout=silent, stderr=silent)
 
 

@@ -89,6 +89,27 @@ def test_the_lanes_of_a_pipeline_count_together() -> None:
     assert not desk.is_open("lanes")
 
 
+def test_of_what_a_claim_covers_only_the_events_of_its_lane_count() -> None:
+    desk = Desk()
+    lanes = [of_pipeline("lanes", lane=Lane(number, 3)) for number in range(3)]
+    desk.store.claims.register(lanes)
+    for _ in range(4):
+        desk.append(1, route="lanes")
+        desk.append(20, route="sales")
+    for lane in lanes:
+        desk.store.claims.take(lane, owner="w")
+    assert desk.is_open("lanes")
+    desk.append(6, route="lanes")
+    assert not desk.is_open("lanes")
+
+
+def test_lanes_that_are_each_behind_for_events_of_others_do_not_add_up() -> None:
+    desk = Desk()
+    desk.store.claims.register([of_pipeline("lanes", lane=Lane(number, 3)) for number in range(3)])
+    desk.append(6, route="sales")
+    assert desk.is_open("lanes")
+
+
 def test_without_a_limit_every_event_passes() -> None:
     desk = Desk(limit=0)
     desk.append(1000)
