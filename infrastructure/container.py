@@ -5,6 +5,7 @@ nor Redis nor Elasticsearch.
 """
 
 import os
+import pwd
 import socket
 from collections.abc import Mapping
 from functools import partial
@@ -12,10 +13,12 @@ from functools import partial
 from dependency_injector import containers, providers
 
 from application.appender import Appender
+from application.auditor import Auditor
 from application.document_fields import union_of
 from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
+from application.key_ring import KeyRing
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.limits import Limits
 from application.ports.replays import Replay
@@ -34,7 +37,7 @@ from domain.retry import NO_END, Retry
 from infrastructure import plugins
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
-from infrastructure.ids import new_id
+from infrastructure.ids import new_id, new_key_parts
 from infrastructure.journal import LogJournal
 from infrastructure.limits import ProcessLimits
 from infrastructure.metrics import Metrics
@@ -51,6 +54,14 @@ UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
 def owner_name(kind: str) -> str:
     """Who holds a lease: the kind of process, the machine, the process id."""
     return f"{kind}-{socket.gethostname()}-{os.getpid()}"
+
+
+def operator_name() -> str:
+    """The actor of what is done from a command line: this process's user, as the operating system has it."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a container may run under a number without a name
+        return f"cli:{os.getuid()}"
 
 
 def _store(settings: Settings) -> SqlStore:
@@ -105,7 +116,7 @@ def _works(
     dispatcher: Dispatcher,
     indexer: Indexer,
 ) -> dict[str, Work]:
-    processor = Processor(registry, unknown_types=settings.unknown_types)
+    processor = Processor(registry, unknown_types=settings.unknown_types, mask=settings.mask())
     handlers: dict[str, Handler] = {
         FOLLOW_UPS: partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
         INDEX: indexer.index_contexts,
@@ -133,7 +144,7 @@ def _replay_engine(
 ) -> Engine:
     """An engine that works one replay, and rings nobody: only this process holds the code it was planned for."""
     subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
-    processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types)
+    processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types, mask=settings.mask())
     work = Work(subscription=subscription, load=_loader(store, subscription), handle=processor.process)
     return Engine(
         works={subscription.name: work},
@@ -159,6 +170,7 @@ class Container(containers.DeclarativeContainer):
     """Every port and its keeper, chosen by the settings. One a process."""
 
     settings = providers.Singleton(load_settings)
+    mask = providers.Singleton(lambda settings: settings.mask(), settings)
     owner_kind = providers.Object(SERVICE_OWNER)
     registry = providers.Singleton(plugins.load_pipelines, settings.provided.pipelines)
     journal = providers.Singleton(LogJournal)
@@ -170,6 +182,12 @@ class Container(containers.DeclarativeContainer):
     replays = store.provided.replays
     dead_letters = store.provided.dead_letters
     controls = store.provided.controls
+    api_keys = store.provided.api_keys
+    audit = store.provided.audit
+    operator = providers.Callable(operator_name)
+    auditor = providers.Factory(Auditor, operator, audit)
+    new_key_parts = providers.Object(new_key_parts)
+    key_ring = providers.Singleton(KeyRing, api_keys)
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
@@ -217,7 +235,7 @@ class Container(containers.DeclarativeContainer):
     appender = providers.Singleton(Appender, events, dispatcher, journal, subscription_with)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
-    checks = providers.Singleton(Checks, settings, store, search_index, registry)
+    checks = providers.Singleton(Checks, settings, store, search_index, registry, mask)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits

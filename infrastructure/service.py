@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from application.use_cases.operations import upgrade_database
 from domain.errors import Misconfigured, Unavailable
 from infrastructure.container import SERVICE_OWNER, Container
 from infrastructure.sql.engine import open_lock
@@ -36,7 +37,7 @@ class Service:
         container.fingerprints()  # and so does a pipeline that cannot be prepared
         store = container.store()
         if migrate:
-            store.upgrade()
+            upgrade_database(upgrade=store.upgrade, auditor=container.auditor())
         store.require_newest()
         if container.settings().durability == "durable":
             store.require_durable()

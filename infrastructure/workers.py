@@ -75,7 +75,7 @@ class Worker:
         return app
 
     def _set_up_logging(self, **_: Any) -> None:
-        logging.configure(self._settings.log_format, self._settings.log_level)
+        logging.configure(self._settings.log_format, self._settings.log_level, self._container.mask())
         std_logging.captureWarnings(True)
 
     def _check(self, **_: Any) -> None:
@@ -85,7 +85,7 @@ class Worker:
             require_broker(self._container)
             Service(self._container).prepare(migrate=False)
         except PlayheadError as error:
-            sys.stderr.write(f"playhead: {error.detail}\n")
+            sys.stderr.write(self._container.mask()(f"playhead: {error.detail}\n"))
             sys.exit(_EXIT_NOT_CONFIGURED)
         finally:
             self._container.store().close()

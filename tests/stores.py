@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from application.ports.api_keys import ApiKeys
+from application.ports.audit import Audit
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.controls import Controls
@@ -32,6 +34,8 @@ class Store:
     replays: Replays
     dead_letters: DeadLetters
     controls: Controls
+    api_keys: ApiKeys
+    audit: Audit
     later: Callable[[float], None]
 
 
@@ -60,6 +64,8 @@ def of_memory() -> Store:
         replays=store.replays,
         dead_letters=store.dead_letters,
         controls=store.controls,
+        api_keys=store.api_keys,
+        audit=store.audit,
         later=clock.later,
     )
 
@@ -73,6 +79,8 @@ def of_sql(store: SqlStore) -> Store:
         replays=store.replays,
         dead_letters=store.dead_letters,
         controls=store.controls,
+        api_keys=store.api_keys,
+        audit=store.audit,
         later=time.sleep,
     )
 

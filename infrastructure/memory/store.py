@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from infrastructure.memory.api_keys import MemoryApiKeys
+from infrastructure.memory.audit import MemoryAudit
 from infrastructure.memory.claims import MemoryClaims
 from infrastructure.memory.context_log import MemoryContextLog
 from infrastructure.memory.controls import MemoryControls
@@ -25,3 +27,5 @@ class MemoryStore:
         self.replays = MemoryReplays(tables)
         self.dead_letters = MemoryDeadLetters(tables)
         self.controls = MemoryControls(tables)
+        self.api_keys = MemoryApiKeys(tables)
+        self.audit = MemoryAudit(tables)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import Any
 
+from application.ports.api_keys import ApiKey
+from application.ports.audit import AuditEntry
 from application.ports.context_log import NewContext, RecordedContext
 from application.ports.replays import Replay
 from application.subscription import Lane, Log, Selection
@@ -109,6 +111,8 @@ class MemoryTables:
     claims: dict[int, ClaimRow] = field(default_factory=dict)
     claims_made: int = 0
     replays: list[Replay] = field(default_factory=list)
+    api_keys: list[ApiKey] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
 
     def make_claim(self, subscription: str, first: int, last: int, **columns: Any) -> ClaimRow:
         """Add a claim under an id that was never used; a subscription has one for each first position."""

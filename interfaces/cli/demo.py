@@ -35,6 +35,7 @@ def run_demo(count: int) -> int:
         celery_broker_url="",
         elasticsearch_url="",
         host="127.0.0.1",
+        api_keys="off",  # a service of its own, for as long as the demo runs
         port=0,
         log_level="error",
     )

@@ -40,6 +40,7 @@ def run(container: "Container", *, migrate: bool) -> None:
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
         )
+        _say_how_to_make_a_key(container)
         host, port = listener.getsockname()[:2]
         output.say(f"Playhead on http://{host}:{port}, state in {_state(container)}. Ctrl-C stops it.")
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,6 +50,15 @@ def run(container: "Container", *, migrate: bool) -> None:
     finally:
         listener.close()
         service.stop()
+
+
+def _say_how_to_make_a_key(container: "Container") -> None:
+    """Say it where keys are asked for and there is none: until then nobody can call."""
+    from application.use_cases.keys import has_good_key
+    from infrastructure.settings import typed
+
+    if container.settings().needs_keys and not has_good_key(keys=container.api_keys()):
+        output.say(f"Requests need a key, and there is none yet. Make one: {typed('keys create NAME --scope admin')}")
 
 
 def listen(host: str, port: int) -> socket.socket:

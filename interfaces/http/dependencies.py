@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import Request
 
 from application.appender import Appender
+from application.auditor import Auditor
 from application.follower import Follower
+from application.ports.audit import Audit
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.dead_letters import DeadLetters
@@ -19,6 +21,7 @@ from application.pulse import Watchdog
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
 from infrastructure.container import Container
+from infrastructure.masking import Mask
 from infrastructure.metrics import Metrics
 from infrastructure.settings import Settings
 
@@ -28,6 +31,7 @@ class Api:
     """The ports that the routes hand to the use cases."""
 
     settings: Settings
+    mask: Mask
     registry: PipelineRegistry
     events: EventLog
     contexts: ContextLog
@@ -35,6 +39,7 @@ class Api:
     states: TaskStates
     dead_letters: DeadLetters
     dispatcher: Dispatcher
+    audit: Audit
     search_index: SearchIndex
     appender: Appender
     follower: Follower
@@ -48,6 +53,7 @@ class Api:
         """The ports of a container."""
         return cls(
             settings=container.settings(),
+            mask=container.mask(),
             registry=container.registry(),
             events=container.events(),
             contexts=container.contexts(),
@@ -55,6 +61,7 @@ class Api:
             states=container.states(),
             dead_letters=container.dead_letters(),
             dispatcher=container.dispatcher(),
+            audit=container.audit(),
             search_index=container.search_index(),
             appender=container.appender(),
             follower=container.follower(),
@@ -78,3 +85,8 @@ def api(request: Request) -> Api:
     """The ports of the application that a request came to."""
     found: Api = request.app.state.api
     return found
+
+
+def auditor(request: Request) -> Auditor:
+    """Who asks, with the audit at hand."""
+    return Auditor(request.state.actor, api(request).audit)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from application.auditor import Auditor
 from application.engine import Batch, Outcome
 from application.ports.claims import Completion
 from application.ports.search_index import FieldType, Rejection, SearchDocument, SearchQuery
@@ -130,7 +131,13 @@ def test_rebuilding_begins_at_position_0_with_an_empty_index(store: MemoryStore)
     index = MemorySearchIndex()
     work(store, indexer_of(store, index))
 
-    rebuild_index(index=index, fields=FIELDS, claims=store.claims, subscription=SUBSCRIPTION)
+    rebuild_index(
+        index=index,
+        fields=FIELDS,
+        claims=store.claims,
+        subscription=SUBSCRIPTION,
+        auditor=Auditor("cli:somebody", store.audit),
+    )
 
     assert index.search(SearchQuery()).total == 0
     assert index_lag(claims=store.claims) == 3

@@ -25,6 +25,7 @@ def rebuild() -> None:
             fields=container.fields(),
             claims=claims,
             subscription=container.subscriptions()[INDEX],
+            auditor=container.auditor(),
         )
         total = container.contexts().head()
         with output.progress("contexts read", total) as bar:
