@@ -73,6 +73,7 @@ def _service(container: "Container") -> Iterator[str]:
 
     from infrastructure.service import Service
     from interfaces.http.app import create_app
+    from interfaces.http.protocol import config_of
 
     service = Service(container)
     listener = server.listen("127.0.0.1", 0)
@@ -80,8 +81,7 @@ def _service(container: "Container") -> Iterator[str]:
         service.prepare(migrate=True)
         service.open_index()
         service.start_engine()
-        config = uvicorn.Config(create_app(container), log_config=None, access_log=False, lifespan="off")
-        http = uvicorn.Server(config)
+        http = uvicorn.Server(config_of(create_app(container)))
         thread = threading.Thread(target=http.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
         thread.start()
         try:

@@ -145,6 +145,7 @@ COMPONENTS: dict[str, Any] = {
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
     404: "There is nothing of this id.",
+    408: "The body did not come in time.",
     409: "Something is otherwise than the request says: the subject's last event, the count of dead letters.",
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
@@ -210,14 +211,16 @@ _PAGE = {
 }
 
 SUBMIT: dict[str, Any] = {
-    "responses": _answers(400, 409, 413, 415, 422, 503, _202=ref("Accepted"), _200=ref("Task")),
+    "responses": _answers(400, 408, 409, 413, 415, 422, 503, _202=ref("Accepted"), _200=ref("Task")),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
         "requestBody": _body(json=ref("NewEvent"), cloudevent=ref("CloudEvent")),
     },
 }
 BATCH: dict[str, Any] = {
-    "responses": _answers(400, 413, 415, 422, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")),
+    "responses": _answers(
+        400, 408, 413, 415, 422, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")
+    ),
     "openapi_extra": {
         "parameters": [_KEY],
         "requestBody": _body(
@@ -231,18 +234,18 @@ CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS
 TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
 SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
 POST_SEARCH: dict[str, Any] = {
-    "responses": _answers(400, 413, 415, 503),
+    "responses": _answers(400, 408, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("SearchBody"))},
 }
 DEAD_LETTERS: dict[str, Any] = {"responses": _answers(400, 503)}
 GROUPS: dict[str, Any] = {"responses": _answers(400, 503)}
 DEAD_LETTER: dict[str, Any] = {"responses": _answers(404, 503)}
 REQUEUE: dict[str, Any] = {
-    "responses": _answers(400, 404, 409, 413, 415, 503),
+    "responses": _answers(400, 404, 408, 409, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("ChosenBody"))},
 }
 DISCARD: dict[str, Any] = {
-    "responses": _answers(400, 404, 409, 413, 415, 503),
+    "responses": _answers(400, 404, 408, 409, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("DiscardBody"))},
 }
 LIVEZ: dict[str, Any] = {"responses": _answers(503)}

@@ -36,7 +36,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
 RETRY_AFTER_SECONDS = 2
 
 _METHODS = ("GET", "POST")
-_PLAIN = {404: "not-found", 405: "method-not-allowed", 500: "internal-error"}
+_PLAIN = {404: "not-found", 405: "method-not-allowed", 431: "header-too-large", 500: "internal-error"}
 
 
 def status_of(error: PlayheadError) -> int:
