@@ -55,6 +55,7 @@ class Worker:
 
     def _make_app(self, container: Container) -> Celery:
         app = make_celery(self._settings, container.subscriptions())
+        app.dropped = lambda reason: container.journal().message_dropped(reason)  # type: ignore[method-assign]  # told here
 
         @app.task(name=PROCESS, shared=False)
         def process_incoming_event(*arguments: Any, **named: Any) -> str | None:

@@ -37,6 +37,7 @@ PINNED = [
     ("worker_disable_prefetch", True, "also on Redis, where that number drifts"),
     ("worker_max_tasks_per_child", 10_000, "a process is renewed"),
     ("worker_concurrency", 2, "processes"),
+    ("worker_consumer", "infrastructure.celery.consumer:StrictConsumer", "what is not ours is dropped in one line"),
     ("worker_hijack_root_logger", False, "our log lines"),
     ("worker_redirect_stdouts", False, "our output"),
     ("worker_send_task_events", False, "no message nobody reads"),
