@@ -19,7 +19,7 @@ _PARAMETER = re.compile(
 )
 _CREDENTIALS = re.compile(r"(://[^\s:/@\"'<>]*:)[^\s/\"'<>]*@")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
-_OWN_KEY = re.compile(r"\b(ph_[0-9a-f]{10}_)[\w-]{20,}")
+_OWN_KEY = re.compile(r"\b(ph_[0-9a-f]{10}_)([\w-]{20,})")
 
 Mask = Callable[[str], str]
 
@@ -56,7 +56,8 @@ def mask_of_values(values: Mapping[str, Any], whole: Collection[str]) -> Mask:
     named = {text for name in whole for text in _texts(values.get(name))}
     others = {text for name, value in values.items() if name not in whole for text in _texts(value)}
     in_urls = {secret for text in others for secret in secrets_in(text)}
-    return mask_of(named | in_urls, public={*others, *(word for text in others for word in public_in(text))})
+    in_keys = {key[2] for text in named for key in _OWN_KEY.finditer(text)}
+    return mask_of(named | in_urls | in_keys, public={*others, *(word for text in others for word in public_in(text))})
 
 
 def masked(value: Any, mask: Mask, *, whole: bool = False) -> Any:
