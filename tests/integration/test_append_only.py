@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from application.ports.audit import NewAuditEntry
 from application.ports.claims import Completion
 from application.subscription import Selection, of_pipeline
 from infrastructure.sql.store import SqlStore
@@ -14,7 +15,7 @@ ORDERS = of_pipeline("orders")
 
 @pytest.fixture
 def filled(sql_store: SqlStore) -> SqlStore:
-    """Two events, two contexts and a replay."""
+    """Two events, two contexts, a replay, and an entry of the audit."""
     sql_store.claims.register([ORDERS])
     sql_store.events.append(NewEventFactory.build_batch(2))
     claim = sql_store.claims.take(ORDERS, owner="w")
@@ -22,6 +23,7 @@ def filled(sql_store: SqlStore) -> SqlStore:
     contexts = [NewContextFactory(event_position=position) for position in (1, 2)]
     assert sql_store.claims.complete(claim, Completion(contexts=contexts))
     sql_store.replays.create(Selection(), {}, 2)
+    sql_store.audit.record(NewAuditEntry(actor="cli:somebody", action="replay.plan"))
     return sql_store
 
 
@@ -30,6 +32,7 @@ def contents(store: SqlStore) -> list[object]:
         store.events.read(Selection(), limit=9),
         store.contexts.read(Selection(), limit=9),
         store.replays.list(),
+        store.audit.read(),
     ]
 
 
@@ -43,6 +46,8 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM task_contexts",
         "UPDATE replays SET count = 0",
         "DELETE FROM replays",
+        "UPDATE audit SET actor = 'nobody'",
+        "DELETE FROM audit",
     ],
 )
 def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):
@@ -52,7 +57,7 @@ def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStor
     assert contents(filled) == before
 
 
-@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+@pytest.mark.parametrize("table", ["events", "task_contexts", "replays", "audit"])
 def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
     """SQLite has no TRUNCATE: there a DELETE without a condition is what would be optimised to one."""
     before = contents(filled)
@@ -62,7 +67,7 @@ def test_the_database_refuses_to_empty_a_log(filled: SqlStore, table: str):
     assert contents(filled) == before
 
 
-@pytest.mark.parametrize("table", ["events", "task_contexts", "replays"])
+@pytest.mark.parametrize("table", ["events", "task_contexts", "replays", "audit"])
 def test_the_database_refuses_to_replace_a_row_of_a_log(filled: SqlStore, table: str):
     before = contents(filled)
     key = "id" if table == "replays" else "position"
@@ -80,7 +85,7 @@ def test_a_session_that_replays_as_a_replica_is_refused_too(postgres_url: str):
     store = SqlStore(postgres_url)
     try:
         store.events.append([NewEventFactory()])
-        tables = ("events", "task_contexts", "replays")
+        tables = ("events", "task_contexts", "replays", "audit")
         with store.engine.connect() as connection:
             modes = connection.execute(
                 text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE tgname LIKE '%append_only'")
