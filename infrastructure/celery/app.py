@@ -61,6 +61,7 @@ def make_celery(settings: Settings, subscriptions: Iterable[str]) -> LastingCele
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=3.0,
         broker_heartbeat=10,

@@ -21,6 +21,10 @@ RECONNECT_SECONDS = 1.0
 class _Outlives:
     """What a Redis channel does where kombu's own ends the worker."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._remove_wrong_keys()
+
     def _connparams(self, *args: Any, **options: Any) -> Any:
         """Fail as a lost connection does, once this channel's connection is gone.
 
@@ -38,6 +42,22 @@ class _Outlives:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._drop(f"no message: {type(error).__name__}")
             return True
+        except redis.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            self._remove_wrong_keys()
+            return True
+
+    def _remove_wrong_keys(self) -> None:
+        """Remove keys of ours that are of another kind than ours are: no message can be in them, or come by them."""
+        channel: Any = self
+        queues = [channel._q_for_pri(queue, pri) for queue in channel.active_queues for pri in channel.priority_steps]  # noqa: SLF001  # of kombu's channel
+        kinds = {**dict.fromkeys(queues, b"list"), channel.unacked_key: b"hash", channel.unacked_index_key: b"zset"}
+        with channel.conn_or_acquire() as client:
+            for key, kind in kinds.items():
+                if client.type(key) not in {b"none", kind}:
+                    client.delete(key)
+                    self._drop("no message: a key of another kind")
 
     def _receive_one(self, client: Any) -> Any:
         """Pass over what is no message to all."""

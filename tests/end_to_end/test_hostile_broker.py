@@ -246,3 +246,31 @@ def test_nobody_steers_a_worker_by_way_of_the_broker(worker_of: tuple[Processes,
     doctor.popen.wait(30)
     [workers] = [check for check in json.loads(doctor.stdout.read_text()) if check["name"] == "workers"]
     assert workers["ok"]
+
+
+def test_nonsense_in_the_brokers_own_keys_ends_no_worker(worker_of: tuple[Processes, SqlStore], broker: str):
+    found, store = worker_of
+    worker = found.worker()
+    children = worker.children()
+    with redis.Redis.from_url(broker) as client:
+        for tag, kept in (
+            ("a", b"no JSON"),
+            ("b", b"[1, 2]"),
+            ("c", json.dumps([{"headers": []}, "", QUEUE]).encode()),
+        ):
+            client.hset("unacked", tag, kept)
+            client.zadd("unacked_index", {tag: 1})
+        for key in ("playhead.slow", "unacked", "unacked_index"):
+            before = len(dropped(worker))
+            client.delete(key)
+            client.set(key, "of another kind")
+            client.lpush(
+                QUEUE, json.dumps(envelope([["unheard-of"], {}, EMBEDDED], headers={"task": RING}))
+            )  # to make it look
+            wait_until(lambda before=before: len(dropped(worker)) > before, seconds=20, log=worker.stderr)
+            wait_until(lambda key=key: client.type(key) != b"string", seconds=20)
+        last = serve_one(client, store)
+        wait_until(lambda: succeeded(store, last), seconds=30, log=worker.stderr)
+
+    assert "Traceback" not in worker.stderr.read_text()
+    assert (worker.popen.poll(), worker.children()) == (None, children)

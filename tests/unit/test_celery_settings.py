@@ -42,6 +42,7 @@ PINNED = [
     ("worker_redirect_stdouts", False, "our output"),
     ("worker_send_task_events", False, "no message nobody reads"),
     ("worker_cancel_long_running_tasks_on_connection_loss", False, "a turn needs no broker"),
+    ("broker_channel_error_retry", True, "a broker that holds nonsense ends no worker"),
     ("broker_connection_retry_on_startup", True, "a broker that is away is waited for"),
     ("broker_connection_max_retries", None, "for ever"),
     ("broker_connection_timeout", 3.0, "no hang"),
