@@ -56,7 +56,11 @@ def test_a_command_that_cannot_be_understood_ends_with_2_and_writes_no_data(cli:
 def test_every_error_has_a_documented_exit_code(kind: type):
     if not issubclass(kind, errors.PlayheadError):
         return
-    more = {errors.WrongExpectedVersion: {"current": 1}, errors.CountDiffers: {"count": 1}}
+    more = {
+        errors.WrongExpectedVersion: {"current": 1},
+        errors.CountDiffers: {"count": 1},
+        errors.Forbidden: {"scope": "replay"},
+    }
     error = kind("", **more.get(kind, {}))
 
     assert exit_code_of(error) in set(EXIT_CODES) - {0, 130}
