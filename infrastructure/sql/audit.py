@@ -1,16 +1,18 @@
-"""The audit on SQL: an append-only table, whose head's lock gives positions without a gap."""
+"""The audit on SQL: an append-only table; one writer at a time, so that positions have no gap."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import func, insert, or_, select
 
 from application.ports.audit import Audit, AuditEntry, NewAuditEntry
 from infrastructure.sql.engine import Database, DatabaseNow
-from infrastructure.sql.models import AuditRow, HeadRow
+from infrastructure.sql.models import AuditRow
 
 _TABLE = AuditRow.__table__
+_LOCK = 0x617564697400
+"""The advisory lock of PostgreSQL that a writer holds to its commit ("audit" in ASCII)."""
 
 
 class SqlAudit(Audit):
@@ -20,11 +22,12 @@ class SqlAudit(Audit):
         self._database = database
 
     def record(self, entry: NewAuditEntry) -> AuditEntry:
-        next_position = update(HeadRow).where(HeadRow.log == "audit").values(position=HeadRow.position + 1)
         with self._database.writing() as connection:
-            position = connection.execute(next_position.returning(HeadRow.position)).scalar_one()
+            if self._database.is_postgres:  # on SQLite, all writers stand behind one lock
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            last = connection.scalar(select(func.max(AuditRow.position))) or 0
             values = {
-                "position": position,
+                "position": last + 1,
                 "recorded_at": DatabaseNow(),
                 "actor": entry.actor,
                 "action": entry.action,

@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
     )
-    op.execute("INSERT INTO heads (log, position) VALUES ('audit', 0)")
     for table in APPEND_ONLY:
         if op.get_bind().dialect.name == "postgresql":
             op.execute(
@@ -52,4 +51,3 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("audit")
     op.drop_table("api_keys")
-    op.execute("DELETE FROM heads WHERE log = 'audit'")
