@@ -99,6 +99,28 @@ class InvalidQuery(PlayheadError):
     code = "invalid-query"
 
 
+class Slow(PlayheadError):
+    """The request's body did not come in time."""
+
+    code = "request-timeout"
+
+
+class Unauthenticated(PlayheadError):
+    """The request has no key that is good here; which part of it is wrong is not said."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(PlayheadError):
+    """The key is good, and lacks the scope that the request needs."""
+
+    code = "forbidden"
+
+    def __init__(self, detail: str, *, scope: str) -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+
 class NotFound(PlayheadError):
     """There is nothing of this id."""
 

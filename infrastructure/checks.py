@@ -11,6 +11,7 @@ from application.use_cases.results import why_outdated
 from application.use_cases.sealing import LOGS, is_anchored, unsealed_rows
 from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
+from infrastructure.masking import Mask
 from infrastructure.settings import Settings
 from infrastructure.sql.store import SqlStore
 
@@ -38,8 +39,11 @@ class Checks:
         store: SqlStore,
         search_index: SearchIndex,
         registry: PipelineRegistry,
+        *,
         anchor: Anchor | None,
+        mask: Mask,
     ) -> None:
+        self._mask = mask
         self._settings = settings
         self._store = store
         self._search_index = search_index
@@ -81,7 +85,7 @@ class Checks:
             # No fault of the installation, so never NOT OK: what is dead stays so until somebody asks for it again.
             return f"{seen}: playhead effects list" if any(counts.values()) else seen
 
-        return _check("effects", look, "Start the database, or correct DATABASE_URL.")
+        return self._check("effects", look, "Start the database, or correct DATABASE_URL.")
 
     def _workers(self) -> Check:
         from infrastructure.celery.app import workers_that_hear  # noqa: PLC0415  # the embedded service has no Celery
@@ -92,28 +96,28 @@ class Checks:
                 raise LookupError("none answers: events wait")
             return ", ".join(names)
 
-        return _check("workers", look, "Start one: playhead worker")
+        return self._check("workers", look, "Start one: playhead worker")
 
     def _database(self) -> Check:
         def look() -> str:
             name = self._store.engine.dialect.name
             return f"{name}, {self._store.events.head():,} events" if self._is_migrated() else f"{name}, reachable"
 
-        return _check("database", look, "Start the database, or correct DATABASE_URL.", required=True)
+        return self._check("database", look, "Start the database, or correct DATABASE_URL.", required=True)
 
     def _migrations(self) -> Check:
         def look() -> str:
             self._store.require_newest()
             return "up to date"
 
-        return _check("migrations", look, "Run: playhead db upgrade", required=True)
+        return self._check("migrations", look, "Run: playhead db upgrade", required=True)
 
     def _durability(self) -> Check:
         def look() -> str:
             self._store.require_durable()
             return "what is acknowledged is on the disk"
 
-        return _check("durability", look, "Set it right in the database; DURABILITY=relaxed starts all the same.")
+        return self._check("durability", look, "Set it right in the database; DURABILITY=relaxed starts all the same.")
 
     def _broker(self) -> Check:
         url = self._settings.celery_broker_url
@@ -123,7 +127,7 @@ class Checks:
         from infrastructure.celery.connection import reach  # noqa: PLC0415  # the embedded service has no Celery
 
         fix = "Start the broker, or correct CELERY_BROKER_URL. Events wait meanwhile."
-        return _check("broker", lambda: reach(url), fix)
+        return self._check("broker", lambda: reach(url), fix)
 
     def _search(self) -> Check:
         def look() -> str:
@@ -139,7 +143,7 @@ class Checks:
             fix = "Start the search server, or correct ELASTICSEARCH_URL; serve and the worker make the index."
         else:
             fix = "Start the service (playhead dev), which makes the index."
-        return _check("search", look, fix)
+        return self._check("search", look, fix)
 
     def _pipelines(self) -> Check:
         def look() -> str:
@@ -157,7 +161,16 @@ class Checks:
             waiting = sum(backlog.waiting for backlog in backlogs)
             return f"{loaded}; {waiting:,} events wait" if waiting else loaded
 
-        return _check("pipelines", look, "Install the package of the pipeline, or name its module in PIPELINES.")
+        return self._check("pipelines", look, "Install the package of the pipeline, or name its module in PIPELINES.")
+
+    def _check(self, name: str, look: Callable[[], str], fix: str, *, required: bool = False) -> Check:
+        try:
+            return Check(name=name, ok=True, detail=self._mask(look()), required=required)
+        except (PlayheadError, OSError, LookupError) as error:
+            detail = self._mask(str(error))
+        except Exception as error:  # noqa: BLE001  # a check reports whatever it met
+            detail = self._mask(f"{type(error).__name__}: {error}")[:300]
+        return Check(name=name, ok=False, detail=detail, fix=fix, required=required)
 
     def _seals(self) -> Check:
         def look() -> str:
@@ -172,7 +185,7 @@ class Checks:
                 raise LookupError(f"the anchor lacks the last seal of {' and '.join(behind)}")
             return f"not sealed yet: {waiting}; anchored"
 
-        return _check("seals", look, "Make the file of SEAL_ANCHOR writable; the next seal brings it up to date.")
+        return self._check("seals", look, "Make the file of SEAL_ANCHOR writable; the next seal brings it up to date.")
 
     def _is_migrated(self) -> bool:
         """Whether the tables are there; where they are not, the check of the migrations says so, and alone."""
@@ -187,12 +200,3 @@ def _stopped(backlog: PipelineBacklog) -> str:
     if backlog.paused:
         return f"{backlog.subscription} is paused; go on: playhead pipelines resume {backlog.pipeline}"
     return f"{backlog.subscription} is held by the dead letter at position {backlog.held}: playhead dead list"
-
-
-def _check(name: str, look: Callable[[], str], fix: str, *, required: bool = False) -> Check:
-    try:
-        return Check(name=name, ok=True, detail=look(), required=required)
-    except (PlayheadError, OSError, LookupError) as error:
-        return Check(name=name, ok=False, detail=str(error), fix=fix, required=required)
-    except Exception as error:  # noqa: BLE001  # a check reports whatever it met
-        return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error}"[:300], fix=fix, required=required)

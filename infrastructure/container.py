@@ -5,6 +5,7 @@ nor Redis nor Elasticsearch.
 """
 
 import os
+import pwd
 import socket
 from collections.abc import Mapping
 from functools import partial
@@ -14,10 +15,12 @@ from dependency_injector import containers, providers
 
 from application.admission import Admission
 from application.appender import Appender
+from application.auditor import Auditor
 from application.document_fields import union_of
 from application.engine import Engine, Handler, Work
 from application.follower import Follower
 from application.heart import Heart
+from application.key_ring import KeyRing
 from application.ports.anchor import Anchor
 from application.ports.caller import Caller
 from application.ports.dispatcher import Dispatcher, Silence
@@ -47,7 +50,7 @@ from infrastructure.anchor_file import FileAnchor
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
 from infrastructure.http_calls.signature import secrets_of
-from infrastructure.ids import new_id
+from infrastructure.ids import new_id, new_key_parts
 from infrastructure.journal import LogJournal
 from infrastructure.limits import ProcessLimits
 from infrastructure.metrics import Metrics
@@ -65,6 +68,14 @@ UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
 def owner_name(kind: str) -> str:
     """Who holds a lease: the kind of process, the machine, the process id."""
     return f"{kind}-{socket.gethostname()}-{os.getpid()}"
+
+
+def operator_name() -> str:
+    """The actor of what is done from a command line: this process's user, as the operating system has it."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a container may run under a number without a name
+        return f"cli:{os.getuid()}"
 
 
 def _store(settings: Settings) -> SqlStore:
@@ -151,7 +162,7 @@ def _works(
     anchor: Anchor | None,
     journal: LogJournal,
 ) -> dict[str, Work]:
-    processor = Processor(registry, unknown_types=settings.unknown_types)
+    processor = Processor(registry, unknown_types=settings.unknown_types, mask=settings.mask())
     handlers: dict[str, Handler] = {
         FOLLOW_UPS: partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
         INDEX: indexer.index_contexts,
@@ -192,7 +203,7 @@ def _replay_engine(
 ) -> Engine:
     """An engine that works one replay, and rings nobody: only this process holds the code it was planned for."""
     subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
-    processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types)
+    processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types, mask=settings.mask())
     work = Work(subscription=subscription, load=_loader(store, subscription), handle=processor.process)
     return Engine(
         works={subscription.name: work},
@@ -218,6 +229,7 @@ class Container(containers.DeclarativeContainer):
     """Every port and its keeper, chosen by the settings. One a process."""
 
     settings = providers.Singleton(load_settings)
+    mask = providers.Singleton(lambda settings: settings.mask(), settings)
     owner_kind = providers.Object(SERVICE_OWNER)
     registry = providers.Singleton(plugins.load_pipelines, settings.provided.pipelines)
     journal = providers.Singleton(LogJournal)
@@ -233,6 +245,12 @@ class Container(containers.DeclarativeContainer):
     seals = store.provided.seals
     log_ids = store.provided.log_ids
     anchor = providers.Singleton(_anchor, settings)
+    api_keys = store.provided.api_keys
+    audit = store.provided.audit
+    operator = providers.Callable(operator_name)
+    auditor = providers.Factory(Auditor, operator, audit)
+    new_key_parts = providers.Object(new_key_parts)
+    key_ring = providers.Singleton(KeyRing, api_keys)
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
@@ -292,7 +310,7 @@ class Container(containers.DeclarativeContainer):
     admission = providers.Singleton(Admission, claims, events, limit=settings.provided.backlog_limit)
     follower = providers.Singleton(Follower, contexts)
     new_id = providers.Callable(new_id)
-    checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor)
+    checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor=anchor, mask=mask)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, seals=seals)
     replay_engine = providers.Factory(
         _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits

@@ -1,6 +1,7 @@
-"""Ids: UUIDv7 (RFC 9562), ascending within a process."""
+"""Ids: UUIDv7 (RFC 9562), ascending within a process; and the random parts of keys."""
 
 import os
+import secrets
 import threading
 import time
 
@@ -20,3 +21,8 @@ def new_id() -> str:
     random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
     digits = f"{tick >> 12:012x}7{tick & 0xFFF:03x}{0x8000_0000_0000_0000 | random:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def new_key_parts() -> tuple[str, str]:
+    """The id of a new key, and its secret of 256 bits, as `domain.access.KEY` has them."""
+    return secrets.token_hex(5), secrets.token_urlsafe(32)

@@ -85,7 +85,8 @@ class LogJournal(Journal):
     def message_dropped(self, reason: str) -> None:
         """A broker's message that says nothing true was dropped."""
         self._dropped.inc()
-        self._log.warning("message_dropped", reason=reason)
+        count = self.metrics.get_sample_value("playhead_messages_dropped_total")
+        self._log.warning("message_dropped", reason=reason, dropped_by_this_process=int(count or 0))
 
     def failed(self, what: str, error: Exception) -> None:
         self._log.warning("failed", what=what, error=f"{type(error).__name__}: {error}")

@@ -6,11 +6,13 @@ from typing import Literal
 
 import structlog
 
+from infrastructure.masking import Mask, mask_patterns
+
 MAX_FIELD = 16_384
 
 
-def configure(log_format: Literal["auto", "console", "json"], level: str) -> None:
-    """Send every log line to standard error: coloured for a terminal, JSON lines otherwise."""
+def configure(log_format: Literal["auto", "console", "json"], level: str, mask: Mask = mask_patterns) -> None:
+    """Send every log line to standard error, masked: coloured for a terminal, JSON lines otherwise."""
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -27,7 +29,12 @@ def configure(log_format: Literal["auto", "console", "json"], level: str) -> Non
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            # Masked last and as text: whoever wrote the line, and wherever in it a secret stands.
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                lambda _, __, line: mask(str(line)),
+            ],
         )
     )
     root = logging.getLogger()

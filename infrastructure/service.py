@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from application.use_cases.operations import upgrade_database
 from domain.errors import Misconfigured, Unavailable
 from infrastructure import cron
 from infrastructure.container import SERVICE_OWNER, Container
@@ -38,7 +39,7 @@ class Service:
         cron.require_readable(container.registry())
         store = container.store()
         if migrate:
-            store.upgrade()
+            upgrade_database(upgrade=store.upgrade, auditor=container.auditor())
         store.require_newest()
         if container.settings().durability == "durable":
             store.require_durable()

@@ -1,9 +1,10 @@
 """Settings: the only reader of the environment. A wrong value stops the start, with its name."""
 
+import ipaddress
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +16,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.errors import Misconfigured
 from domain.outgoing import allowed_of
 from infrastructure.http_calls.signature import secrets_of
+from infrastructure.masking import Mask, mask_of_values, masked
 from infrastructure.smtp.server import MailServer, domain_of
 
 DEFAULT_QUEUE = "playhead"
 _HTTP_URL = re.compile(r"https?://[^/\s]+(/\S*)?")
-_SECRET = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]+)@")
+SECRET: dict[str, Any] = {"secret": True}
+"""What a field says of itself (`json_schema_extra`) whose whole value is a secret."""
 _READERS: Mapping[str, Callable[[Any], object]] = {
     "webhook_secret": secrets_of,
     "outgoing_allow": lambda places: [allowed_of(place) for place in places],
@@ -61,6 +64,14 @@ class Settings(BaseSettings):
     elasticsearch_index: str = Field("playhead", description="The alias under which results are searched.")
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 picks a free one.")
+    api_keys: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether a request needs a key (playhead keys create). auto: unless HOST is a loopback address. "
+        "off is refused on any other HOST.",
+    )
+    playhead_api_key: str = Field(
+        "", description="The key that playhead send and other clients of ours show.", json_schema_extra=SECRET
+    )
     pipelines: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Modules with a PIPELINES tuple, separated by commas, beside the installed packages."
     )
@@ -95,6 +106,7 @@ class Settings(BaseSettings):
     claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
     webhook_secret: str = Field(
         "",
+        json_schema_extra=SECRET,
         description="Signs outgoing HTTP calls as Standard Webhooks says: whsec_ and base64; several, separated by "
         "spaces, while receivers change over. Empty: unsigned.",
     )
@@ -175,6 +187,28 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _no_open_door(self) -> "Settings":
+        if self.api_keys == "off" and not self._is_loopback:
+            raise ValueError(
+                f"API_KEYS=off, and HOST {self.host} is no loopback address: whoever reaches this machine could append "
+                "events and read all of them. Leave API_KEYS out and make keys (playhead keys create), or set HOST to "
+                "127.0.0.1."
+            )
+        return self
+
+    @property
+    def _is_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether requests need a key."""
+        return self.api_keys == "on" or (self.api_keys == "auto" and not self._is_loopback)
+
     @property
     def is_postgres(self) -> bool:
         """Whether the database is PostgreSQL."""
@@ -192,13 +226,20 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.playhead_home / 'playhead.db').absolute()}"
 
     def masked(self) -> dict[str, Any]:
-        """All settings by their environment names; secrets, and passwords in URLs, covered."""
-        shown = self.model_dump(mode="json") | ({"webhook_secret": "***"} if self.webhook_secret else {})
-        return {name.upper(): _mask(value) for name, value in shown.items()}
+        """All settings by their environment names, every secret covered."""
+        values, mask = self.model_dump(mode="json"), self.mask()
+        return {name.upper(): masked(value, mask, whole=name in _secrets()) for name, value in values.items()}
+
+    def mask(self) -> Mask:
+        """What covers every secret of these settings in a text."""
+        return mask_of_values(self.model_dump(mode="json"), _secrets())
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield from self.masked().items()
 
 
-def _mask(value: Any) -> Any:
-    return _SECRET.sub(r"\1:***@", value) if isinstance(value, str) else value
+def _secrets() -> set[str]:
+    return {name for name, field in Settings.model_fields.items() if field.json_schema_extra == SECRET}
 
 
 def load(**flags: Any) -> Settings:

@@ -55,6 +55,7 @@ class Worker:
 
     def _make_app(self, container: Container) -> Celery:
         app = make_celery(self._settings, container.subscriptions())
+        app.dropped = lambda reason: container.journal().message_dropped(reason)  # type: ignore[method-assign]  # told here
 
         @app.task(name=PROCESS, shared=False)
         def process_incoming_event(*arguments: Any, **named: Any) -> str | None:
@@ -75,7 +76,7 @@ class Worker:
         return app
 
     def _set_up_logging(self, **_: Any) -> None:
-        logging.configure(self._settings.log_format, self._settings.log_level)
+        logging.configure(self._settings.log_format, self._settings.log_level, self._container.mask())
         std_logging.captureWarnings(True)
 
     def _check(self, **_: Any) -> None:
@@ -85,7 +86,7 @@ class Worker:
             require_broker(self._container)
             Service(self._container).prepare(migrate=False)
         except PlayheadError as error:
-            sys.stderr.write(f"playhead: {error.detail}\n")
+            sys.stderr.write(self._container.mask()(f"playhead: {error.detail}\n"))
             sys.exit(_EXIT_NOT_CONFIGURED)
         finally:
             self._container.store().close()

@@ -70,6 +70,8 @@ def api() -> str:
     for path, methods in described["paths"].items():
         for method, route in methods.items():
             parts.append(f"## `{method.upper()} {path}`\n\n{route.get('description', route['summary'])}")
+            if scopes := [scope for needed in route["security"] for scope in needed["key"]]:
+                parts.append(f"Needs the scope {', '.join(f'`{scope}`' for scope in scopes)}.")
             parameters = [
                 (f"`{each['name']}`", each["in"], "yes" if each.get("required") else "", each.get("description", ""))
                 for each in route.get("parameters", ())

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from application.ports.api_keys import ApiKeys
+from application.ports.audit import Audit
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.controls import Controls
@@ -38,6 +40,8 @@ class Store:
     ledger: EffectLedger
     seals: Seals
     log_ids: LogIds
+    api_keys: ApiKeys
+    audit: Audit
     later: Callable[[float], None]
 
 
@@ -69,6 +73,8 @@ def of_memory() -> Store:
         ledger=store.ledger,
         seals=store.seals,
         log_ids=store.log_ids,
+        api_keys=store.api_keys,
+        audit=store.audit,
         later=clock.later,
     )
 
@@ -85,6 +91,8 @@ def of_sql(store: SqlStore) -> Store:
         ledger=store.ledger,
         seals=store.seals,
         log_ids=store.log_ids,
+        api_keys=store.api_keys,
+        audit=store.audit,
         later=time.sleep,
     )
 

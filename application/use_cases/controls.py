@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from application.auditor import Auditor
 from application.ports.claims import Claims
 from application.ports.controls import Controls
 from application.ports.dispatcher import Dispatcher
@@ -12,24 +13,26 @@ from domain.errors import InvalidRequest, NotFound
 from domain.registry import PipelineRegistry
 
 
-def pause(name: str, *, controls: Controls) -> Sequence[str]:
+def pause(name: str, *, controls: Controls, auditor: Auditor) -> Sequence[str]:
     """Let nothing of a pipeline, or of one subscription, be claimed; the subscriptions that this means.
 
     Raises:
         NotFound: nothing of this name was ever loaded.
     """
     names = _named(name, controls)
+    auditor.record("pipelines.pause", name, subscriptions=names)
     controls.pause(names)
     return names
 
 
-def resume(name: str, *, controls: Controls, dispatcher: Dispatcher) -> Sequence[str]:
+def resume(name: str, *, controls: Controls, dispatcher: Dispatcher, auditor: Auditor) -> Sequence[str]:
     """Let it be claimed again; the subscriptions that this means.
 
     Raises:
         NotFound: nothing of this name was ever loaded.
     """
     names = _named(name, controls)
+    auditor.record("pipelines.resume", name, subscriptions=names)
     controls.resume(names)
     for each in names:
         dispatcher.ring(each)
@@ -53,6 +56,7 @@ def adopt(
     controls: Controls,
     events: EventLog,
     dispatcher: Dispatcher,
+    auditor: Auditor,
 ) -> int:
     """Hand over all events that have not ended; how many. `subscriptions` are all that are loaded.
 
@@ -71,6 +75,7 @@ def adopt(
         raise InvalidRequest(f"Pipeline {command.new!r} does not accept {', '.join(sorted(lacking))}.")
     takers = [each for each in subscriptions if each.route == command.new]
     claims.register(takers)
+    auditor.record("pipelines.adopt", command.old, by=command.new)
     moved = controls.adopt(command.old, command.new)
     for taker in takers:
         dispatcher.ring(taker.name)

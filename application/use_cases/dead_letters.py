@@ -1,8 +1,10 @@
 """Dead letters: found, grouped, and decided about: run again, or left for good with a reason."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from application.auditor import Auditor
 from application.ports.context_log import NewContext
 from application.ports.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters
 from application.ports.dispatcher import Dispatcher
@@ -28,6 +30,13 @@ class Chosen:
     ids: Sequence[str] = ()
     wanted: DeadLetterFilter | None = None
     count: int | None = None
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """It as the audit has it."""
+        filters = {} if self.wanted is None else asdict(self.wanted)
+        wanted = {name: value for name, value in filters.items() if value is not None}
+        return {"ids": list(self.ids)} if self.wanted is None else {"filter": wanted, "count": self.count}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ def requeue(
     dead_letters: DeadLetters,
     dispatcher: Dispatcher,
     registry: PipelineRegistry,
+    auditor: Auditor,
 ) -> Decided:
     """Run dead letters again, as if they had not run yet.
 
@@ -73,6 +83,7 @@ def requeue(
     decided = _decide(
         chosen,
         lambda letters: dead_letters.requeue([letter.event.position for letter in letters]),
+        lambda: auditor.record("dead.requeue", **chosen.said),
         events=events,
         dead_letters=dead_letters,
     )
@@ -83,7 +94,7 @@ def requeue(
     return decided
 
 
-def discard(chosen: Chosen, reason: str, *, events: EventLog, dead_letters: DeadLetters) -> Decided:
+def discard(chosen: Chosen, reason: str, *, events: EventLog, dead_letters: DeadLetters, auditor: Auditor) -> Decided:
     """End dead letters for good. The reason stands in the context that is appended.
 
     Raises:
@@ -97,6 +108,7 @@ def discard(chosen: Chosen, reason: str, *, events: EventLog, dead_letters: Dead
     return _decide(
         chosen,
         lambda letters: dead_letters.discard([_discarded(letter, said) for letter in letters]),
+        lambda: auditor.record("dead.discard", reason=said, **chosen.said),
         events=events,
         dead_letters=dead_letters,
     )
@@ -105,6 +117,7 @@ def discard(chosen: Chosen, reason: str, *, events: EventLog, dead_letters: Dead
 def _decide(
     chosen: Chosen,
     change: Callable[[Sequence[DeadLetter]], Sequence[int]],
+    record: Callable[[], None],
     *,
     events: EventLog,
     dead_letters: DeadLetters,
@@ -114,6 +127,7 @@ def _decide(
     if chosen.wanted is None:
         named = [get_event(event_id, events=events) for event_id in dict.fromkeys(chosen.ids)]
         letters = dead_letters.of([event.position for event in named])
+        record()
         changed = set(change(letters)) if letters else set()
         return Decided(
             changed=[event.id for event in named if event.position in changed],
@@ -125,6 +139,7 @@ def _decide(
             f"{count:,} dead letters fit, and the request says {chosen.count}. Look again, and send that count.",
             count=count,
         )
+    record()
     found = []
     for page in _pages(chosen.wanted, dead_letters):
         changed = set(change(page))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from application.auditor import Auditor
 from application.effect_history import EffectStatus, History, histories_of
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog, RecordedContext
@@ -105,7 +106,13 @@ def get_effect(effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, cl
 
 
 def retry_effect(
-    effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, claims: Claims, dispatcher: Dispatcher
+    effect_id: str,
+    *,
+    ledger: EffectLedger,
+    contexts: ContextLog,
+    claims: Claims,
+    dispatcher: Dispatcher,
+    auditor: Auditor,
 ) -> Retried:
     """Make an effect that is dead, unknown or failed due now, its attempts counted anew.
 
@@ -128,6 +135,7 @@ def retry_effect(
         attempt=life.state.attempts,
         phase="retry",
     )
+    auditor.record("effects.retry", effect_id)
     if not ledger.reopen(entry, subscription=EFFECTS):
         raise EffectBusy(
             f"A worker carries out effects of event {last.event_id} now; ask again when it is done, in some seconds."
@@ -136,7 +144,7 @@ def retry_effect(
     return Retried(state=get_effect(effect_id, ledger=ledger, contexts=contexts, claims=claims).state, changed=True)
 
 
-def enable_endpoint(url: str, *, ledger: EffectLedger) -> bool:
+def enable_endpoint(url: str, *, ledger: EffectLedger, auditor: Auditor) -> bool:
     """Let calls to a URL that answered 410 be sent again; False where they are sent already.
 
     Calls that were not sent meanwhile stay dead until each is asked for again.
@@ -148,6 +156,7 @@ def enable_endpoint(url: str, *, ledger: EffectLedger) -> bool:
         place_of(url)
     except PermanentError as error:
         raise InvalidRequest(error.detail) from error
+    auditor.record("effects.enable", url)
     return ledger.switch(url, enabled=True, reason="an operator enabled it")
 
 

@@ -40,11 +40,14 @@ class Processor:
         generation: int = 0,
         unknown_types: UnknownTypes = "refuse",
         clock: Callable[[], float] = time.perf_counter,
+        mask: Callable[[str], str] = str,
     ) -> None:
+        """`mask` covers secrets in the messages of failures, which are kept for ever."""
         self._registry = registry
         self._generation = generation
         self._unknown_types = unknown_types
         self._clock = clock
+        self._mask = mask
         self._prepared: dict[str, Pipeline] = {}
 
     def process(self, batch: Batch) -> Sequence[Outcome]:
@@ -105,7 +108,7 @@ class Processor:
             if isinstance(error, KeyboardInterrupt):
                 raise
             timer("")
-            result, failure, effects = _result_of_failed(event, error), _failure(error), ()
+            result, failure, effects = _result_of_failed(event, error), _failure(error, self._mask), ()
             status = "failed" if _may_be_tried_again(error, claim, pipeline) else "dead"
         name = pipeline.name if pipeline else event.route or ""
         fingerprint = pipeline.fingerprint if pipeline else ""
@@ -215,7 +218,7 @@ def _result_of_failed(event: RecordedEvent, error: BaseException) -> str:
     return TaskContext(event=event).result_json
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException, mask: Callable[[str], str]) -> Failure:
     node = error.node if isinstance(error, NodeFailed) else None
     cause = error.__cause__ or error if isinstance(error, NodeFailed) else error
     frames = traceback.extract_tb(cause.__traceback__)
@@ -223,5 +226,5 @@ def _failure(error: BaseException) -> Failure:
     if frames:
         path = Path(frames[-1].filename)
         where = f"{'/'.join(path.parts[-2:])}:{frames[-1].lineno} in {frames[-1].name}"
-    message = str(cause).encode(errors="replace").decode()[:2000]
+    message = mask(str(cause).encode(errors="replace").decode())[:2000]
     return Failure(node=node, type=type(cause).__name__, message=message, where=where)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from application.auditor import Auditor
 from application.engine import Engine
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog, ContextStatus
@@ -61,6 +62,7 @@ def plan_replay(
     replays: Replays,
     registry: PipelineRegistry,
     fingerprints: Mapping[str, str],
+    auditor: Auditor,
 ) -> Plan:
     """Freeze a selection and the code it is meant for. Writes no context.
 
@@ -75,6 +77,8 @@ def plan_replay(
     without = [type_ for type_ in by_type if type_ not in registry.types]
     code = _code_for(by_type, registry, fingerprints)
     replay = replays.create(selection, code, sum(by_type.values()))
+    # Only now has it an id; and a plan changes nothing.
+    auditor.record("replay.plan", str(replay.id), count=replay.count)
     return Plan(replay=replay, by_type=by_type, without_pipeline=without)
 
 
@@ -150,6 +154,7 @@ def run_replay(
     *,
     engine: Engine,
     claims: Claims,
+    auditor: Auditor,
     progress: Callable[[int], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -157,6 +162,7 @@ def run_replay(
 
     `progress` is told the position reached.
     """
+    auditor.record("replay.run", subscription.name.removeprefix("replay-"))
     claims.register([subscription])
     while not engine.stopping and not is_done(subscription, claims=claims):
         if not engine.turn(subscription.name, seconds=0.5):

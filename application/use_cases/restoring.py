@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from application.auditor import Auditor
 from application.ports.anchor import Anchor
 from application.ports.log_ids import LogIds
 from application.ports.seals import Seals
@@ -20,7 +21,9 @@ class MarkRestored:
     at: datetime
 
 
-def mark_restored(command: MarkRestored, *, seals: Seals, log_ids: LogIds, anchor: Anchor | None) -> list[Restore]:
+def mark_restored(
+    command: MarkRestored, *, seals: Seals, log_ids: LogIds, anchor: Anchor | None, auditor: Auditor
+) -> list[Restore]:
     """Give the logs of a restored database new ids, so that whatever followed the undone future notices.
 
     The anchor is told first: a restore that it does not know explains none of its lines.
@@ -28,6 +31,7 @@ def mark_restored(command: MarkRestored, *, seals: Seals, log_ids: LogIds, ancho
     Raises:
         Unavailable: the anchor cannot be added to, and nothing happened in the database; or the reverse.
     """
+    auditor.record("db.restored", ids=command.ids)
     if anchor is not None:
         lines = []
         for log, log_id in command.ids.items():

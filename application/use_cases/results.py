@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
+from application.auditor import Auditor
 from application.engine import Batch, Outcome
 from application.ports.claims import Claims
 from application.ports.context_log import RecordedContext
@@ -167,8 +168,10 @@ def rebuild_index(
     claims: Claims,
     log_ids: LogIds,
     subscription: Subscription,
+    auditor: Auditor,
 ) -> None:
     """Begin the index anew: empty, its subscription back at position 0. Whoever works it refills the index."""
+    auditor.record("index.rebuild", index.backend)
     index.start_anew(fields)
     index.label(log_ids.of(_LOG))
     # Only now: what is indexed after the rewind goes into the new index, and the cursor covers all before it.

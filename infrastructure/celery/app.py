@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from celery import Celery
 from kombu import Exchange, Queue
 
 from infrastructure.celery.connection import LastingCelery
@@ -24,7 +23,7 @@ def queue_of(settings: Settings, subscription: str) -> str:
     return settings.pipeline_queues.get(name, f"{DEFAULT_QUEUE}.{name}")
 
 
-def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:
+def make_celery(settings: Settings, subscriptions: Iterable[str]) -> LastingCelery:
     """An application that knows the queues of these subscriptions. Nothing is connected."""
     names = sorted({DEFAULT_QUEUE, *(queue_of(settings, name) for name in subscriptions)})
     app = LastingCelery("playhead", set_as_current=False)
@@ -56,11 +55,13 @@ def make_celery(settings: Settings, subscriptions: Iterable[str]) -> Celery:
         worker_disable_prefetch=not settings.celery_broker_url.startswith("amqp"),
         worker_max_tasks_per_child=settings.worker_max_tasks_per_child,
         worker_concurrency=settings.worker_concurrency,
+        worker_consumer="infrastructure.celery.consumer:StrictConsumer",
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=3.0,
         broker_heartbeat=10,

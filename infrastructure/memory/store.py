@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from infrastructure.memory.api_keys import MemoryApiKeys
+from infrastructure.memory.audit import MemoryAudit
 from infrastructure.memory.claims import MemoryClaims
 from infrastructure.memory.context_log import MemoryContextLog
 from infrastructure.memory.controls import MemoryControls
@@ -31,3 +33,5 @@ class MemoryStore:
         self.ledger = MemoryEffectLedger(tables)
         self.seals = MemorySeals(tables)
         self.log_ids = MemoryLogIds(tables)
+        self.api_keys = MemoryApiKeys(tables)
+        self.audit = MemoryAudit(tables)

@@ -7,6 +7,8 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
+from application.ports.api_keys import ApiKey
+from application.ports.audit import AuditEntry
 from application.ports.context_log import NewContext, RecordedContext
 from application.ports.effect_ledger import Entry
 from application.ports.replays import Replay
@@ -117,6 +119,8 @@ class MemoryTables:
     seals: list[Seal] = field(default_factory=list)
     log_ids: dict[Log, str] = field(default_factory=lambda: {"events": str(uuid4()), "task_contexts": str(uuid4())})
     restores: list[Restore] = field(default_factory=list)
+    api_keys: list[ApiKey] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
 
     def make_claim(self, subscription: str, first: int, last: int, **columns: Any) -> ClaimRow:
         """Add a claim under an id that was never used; a subscription has one for each first position."""

@@ -248,3 +248,29 @@ class RestoreRow(AppendOnly, Model):
     position: Mapped[int] = mapped_column(Position)
     sealed: Mapped[int] = mapped_column(Position)
     recorded_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class ApiKeyRow(Model):
+    """A key of the API; see `application.ports.api_keys.ApiKey`. Scopes stand with spaces between them."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    digest: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class AuditRow(AppendOnly, Model):
+    """One thing that somebody did; see `application.ports.audit.AuditEntry`. The detail is JSON."""
+
+    __tablename__ = "audit"
+
+    position: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=False)
+    recorded_at: Mapped[datetime] = mapped_column(UtcTime)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)
+    detail: Mapped[str] = mapped_column(Text)

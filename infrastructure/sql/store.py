@@ -1,6 +1,8 @@
 """SqlStore: one database and every port that it keeps."""
 
 from infrastructure.sql import durability, schema
+from infrastructure.sql.api_keys import SqlApiKeys
+from infrastructure.sql.audit import SqlAudit
 from infrastructure.sql.claims import SqlClaims
 from infrastructure.sql.context_log import SqlContextLog
 from infrastructure.sql.controls import SqlControls
@@ -30,6 +32,8 @@ class SqlStore:
         self.ledger = SqlEffectLedger(self.database)
         self.seals = SqlSeals(self.database)
         self.log_ids = SqlLogIds(self.database)
+        self.api_keys = SqlApiKeys(self.database)
+        self.audit = SqlAudit(self.database)
 
     def upgrade(self) -> tuple[str | None, str | None]:
         """Run the migrations that are missing; the revision before and after."""

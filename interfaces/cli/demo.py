@@ -35,6 +35,7 @@ def run_demo(count: int) -> int:
         celery_broker_url="",
         elasticsearch_url="",
         host="127.0.0.1",
+        api_keys="off",  # a service of its own, for as long as the demo runs
         port=0,
         log_level="error",
     )
@@ -72,6 +73,7 @@ def _service(container: "Container") -> Iterator[str]:
 
     from infrastructure.service import Service
     from interfaces.http.app import create_app
+    from interfaces.http.protocol import config_of
 
     service = Service(container)
     listener = server.listen("127.0.0.1", 0)
@@ -79,8 +81,7 @@ def _service(container: "Container") -> Iterator[str]:
         service.prepare(migrate=True)
         service.open_index()
         service.start_engine()
-        config = uvicorn.Config(create_app(container), log_config=None, access_log=False, lifespan="off")
-        http = uvicorn.Server(config)
+        http = uvicorn.Server(config_of(create_app(container)))
         thread = threading.Thread(target=http.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
         thread.start()
         try:

@@ -1,6 +1,7 @@
 """The commands of `playhead`. What a command needs is imported when it runs, so that `--help` is quick."""
 
 import sys
+import traceback
 from contextlib import suppress
 from typing import Annotated
 
@@ -9,10 +10,12 @@ import typer
 from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
 from interfaces.cli.commands import (
+    audit,
     dead,
     effects,
     events,
     index,
+    keys,
     operations,
     pipelines,
     replays,
@@ -41,6 +44,8 @@ for name, group in (
     ("index", index.app),
     ("pipelines", pipelines.app),
     ("schedules", schedules.app),
+    ("keys", keys.app),
+    ("audit", audit.app),
     ("db", operations.db),
     ("config", operations.config),
 ):
@@ -74,12 +79,15 @@ def main() -> None:
             sys.stdout.flush()
     except PlayheadError as error:
         if "--debug" in sys.argv:
-            raise
+            output.say(traceback.format_exc())
         output.say(f"playhead: {error.detail}")
         sys.exit(output.exit_code_of(error))
     except BrokenPipeError:
         with suppress(typer.Exit):
             output.read_enough()
+    except Exception:  # noqa: BLE001  # a defect: its stack trace is wanted, and any secret in it is not
+        output.say(traceback.format_exc())
+        sys.exit(output.SOME_FAILED)
 
 
 def _require_text(arguments: list[str]) -> None:

@@ -12,6 +12,7 @@ import typer
 from pydantic_core import to_json
 
 from domain import errors
+from infrastructure.masking import Mask, mask_patterns
 
 _COPIED = {"id", "event_id"}
 """Columns whose values are copied, so never broken."""
@@ -26,6 +27,8 @@ EXIT_CODES: Mapping[int, str] = {
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 _CODE_OF: Mapping[type[errors.PlayheadError], int] = {
+    errors.Unauthenticated: NOT_CONFIGURED,
+    errors.Forbidden: NOT_CONFIGURED,
     errors.NotFound: NOT_FOUND,
     errors.Misconfigured: NOT_CONFIGURED,
     errors.Unavailable: NOT_CONFIGURED,
@@ -52,9 +55,20 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+class _Cover:
+    """What covers secrets in what is said: at first by their looks, then those of the settings as well."""
+
+    mask: Mask = staticmethod(mask_patterns)
+
+
+def cover(mask: Mask) -> None:
+    """Let nothing that is said from now on show these secrets."""
+    _Cover.mask = staticmethod(mask)
+
+
 def say(message: str) -> None:
     """A line for people, beside the data."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(_Cover.mask(message) + "\n")
     sys.stderr.flush()
 
 

@@ -24,6 +24,7 @@ def run(container: "Container", *, migrate: bool) -> None:
 
     from infrastructure.service import Service
     from interfaces.http.app import create_app
+    from interfaces.http.protocol import config_of
 
     settings = container.settings()
     listener = listen(settings.host, settings.port)
@@ -32,14 +33,8 @@ def run(container: "Container", *, migrate: bool) -> None:
         service.prepare(migrate=migrate)
         service.open_index()
         service.start_engine()
-        config = uvicorn.Config(
-            create_app(container),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-            server_header=False,
-        )
+        config = config_of(create_app(container), timeout_graceful_shutdown=DRAIN_SECONDS)
+        _say_how_to_make_a_key(container)
         host, port = listener.getsockname()[:2]
         output.say(f"Playhead on http://{host}:{port}, state in {_state(container)}. Ctrl-C stops it.")
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,6 +44,15 @@ def run(container: "Container", *, migrate: bool) -> None:
     finally:
         listener.close()
         service.stop()
+
+
+def _say_how_to_make_a_key(container: "Container") -> None:
+    """Say it where keys are asked for and there is none: until then nobody can call."""
+    from application.use_cases.keys import has_good_key
+    from infrastructure.settings import typed
+
+    if container.settings().needs_keys and not has_good_key(keys=container.api_keys()):
+        output.say(f"Requests need a key, and there is none yet. Make one: {typed('keys create NAME --scope admin')}")
 
 
 def listen(host: str, port: int) -> socket.socket:

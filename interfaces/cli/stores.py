@@ -4,8 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from interfaces.cli import output
+
 if TYPE_CHECKING:
     from infrastructure.container import Container
+    from infrastructure.settings import Settings
+
+
+def settings_of(**flags: Any) -> "Settings":
+    """The settings, these flags first; what a command says from now on shows none of their secrets.
+
+    Raises:
+        Misconfigured: a setting is wrong.
+    """
+    from infrastructure.settings import load
+
+    settings = load(**flags)
+    output.cover(settings.mask())
+    return settings
 
 
 def container_of(**flags: Any) -> "Container":
@@ -18,10 +34,9 @@ def container_of(**flags: Any) -> "Container":
 
     from infrastructure import logging
     from infrastructure.container import Container
-    from infrastructure.settings import load
 
-    settings = load(**flags)
-    logging.configure(settings.log_format, settings.log_level)
+    settings = settings_of(**flags)
+    logging.configure(settings.log_format, settings.log_level, settings.mask())
     return Container(settings=providers.Object(settings))
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from infrastructure.container import Container
 from interfaces.http import errors
+from interfaces.http.access import Guard, secured
 from interfaces.http.dependencies import Api
 from interfaces.http.documented import COMPONENTS
 from interfaces.http.request_log import RequestLog
@@ -19,6 +20,7 @@ class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         document["components"]["schemas"] |= COMPONENTS
+        secured(document)
         return document
 
 
@@ -26,6 +28,7 @@ def create_app(container: Container) -> FastAPI:
     """The HTTP application on a container's ports. Who runs it prepares and stops the service."""
     app = routes()
     app.state.api = Api.of(container)
+    app.add_middleware(Guard, ring=container.key_ring() if container.settings().needs_keys else None)
     app.add_middleware(RequestLog, journal=container.journal(), new_id=container.new_id)
     return app
 

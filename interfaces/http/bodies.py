@@ -1,5 +1,6 @@
 """Bodies: read within limits, and taken apart into the events they hold."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -9,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ValidationError
 
 from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, is_utf8, plain
-from domain.errors import Fault, InvalidEvent, PlayheadError, TooLarge, UnsupportedMedia
+from domain.errors import Fault, InvalidEvent, PlayheadError, Slow, TooLarge, UnsupportedMedia
 from domain.events import key_faults, refuse
 from domain.strict_json import decode, elements, text_of
 from interfaces.http.errors import invalid_request
@@ -21,6 +22,10 @@ MAX_EVENT = 1 << 20
 """Bytes of one event."""
 MAX_BODY = 16 << 20
 """Bytes of a batch; and how much of a body that is too large is read before the answer."""
+BODY_SECONDS = 60.0
+"""How long a body may take to come."""
+STALL_SECONDS = 10.0
+"""How long nothing of it may come."""
 MAX_EVENTS = 50_000
 """Events of a batch. Each has an outcome in the answer, also where it is a few bytes of nonsense."""
 SMALL = 1 << 16
@@ -40,6 +45,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     reads the answer.
 
     Raises:
+        Slow: it does not come in time.
         TooLarge: it is larger.
         UnsupportedMedia: it is compressed.
     """
@@ -48,12 +54,22 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise UnsupportedMedia(f"A body with Content-Encoding {encoding[:40]!r} cannot be read. Send it plain.")
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            break
-        if size <= limit:
-            chunks.append(chunk)
+    now = asyncio.get_running_loop().time
+    end = now() + BODY_SECONDS
+    try:
+        async with asyncio.timeout(STALL_SECONDS) as patience:
+            async for chunk in request.stream():
+                patience.reschedule(min(now() + STALL_SECONDS, end))
+                size += len(chunk)
+                if size > MAX_BODY:
+                    break
+                if size <= limit:
+                    chunks.append(chunk)
+    except TimeoutError:
+        raise Slow(
+            f"Of the body {size:,} bytes came, then none for {STALL_SECONDS:.0f} s, or not all within "
+            f"{BODY_SECONDS:.0f} s. Send it again."
+        ) from None
     if size > limit:
         raise TooLarge(f"The body is larger than {limit:,} bytes.")
     return b"".join(chunks)

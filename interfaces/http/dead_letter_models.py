@@ -9,6 +9,7 @@ from application.ports.dead_letters import DeadLetterFilter
 from application.use_cases.dead_letters import Chosen
 from domain.events import parse_time
 
+Name = Annotated[str | None, Field(pattern=r"^[^\x00]*$")]
 Time = Annotated[datetime | None, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
 
 
@@ -17,9 +18,9 @@ class FilterBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    pipeline: str | None = None
-    type: str | None = None
-    failure: str | None = None
+    pipeline: Name = None
+    type: Name = None
+    failure: Name = None
     since: Time = None
     until: Time = None
 

@@ -8,7 +8,9 @@ from fastapi import Request
 
 from application.admission import Admission
 from application.appender import Appender
+from application.auditor import Auditor
 from application.follower import Follower
+from application.ports.audit import Audit
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.dead_letters import DeadLetters
@@ -22,6 +24,7 @@ from application.pulse import Watchdog
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
 from infrastructure.container import Container
+from infrastructure.masking import Mask
 from infrastructure.metrics import Metrics
 from infrastructure.settings import Settings
 
@@ -31,6 +34,7 @@ class Api:
     """The ports that the routes hand to the use cases."""
 
     settings: Settings
+    mask: Mask
     registry: PipelineRegistry
     events: EventLog
     contexts: ContextLog
@@ -40,6 +44,7 @@ class Api:
     states: TaskStates
     dead_letters: DeadLetters
     dispatcher: Dispatcher
+    audit: Audit
     search_index: SearchIndex
     admission: Admission
     appender: Appender
@@ -54,6 +59,7 @@ class Api:
         """The ports of a container."""
         return cls(
             settings=container.settings(),
+            mask=container.mask(),
             registry=container.registry(),
             events=container.events(),
             contexts=container.contexts(),
@@ -63,6 +69,7 @@ class Api:
             states=container.states(),
             dead_letters=container.dead_letters(),
             dispatcher=container.dispatcher(),
+            audit=container.audit(),
             search_index=container.search_index(),
             admission=container.admission(),
             appender=container.appender(),
@@ -91,3 +98,8 @@ def api(request: Request) -> Api:
     """The ports of the application that a request came to."""
     found: Api = request.app.state.api
     return found
+
+
+def auditor(request: Request) -> Auditor:
+    """Who asks, with the audit at hand."""
+    return Auditor(request.state.actor, api(request).audit)

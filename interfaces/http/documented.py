@@ -148,6 +148,7 @@ COMPONENTS: dict[str, Any] = {
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
     404: "There is nothing of this id.",
+    408: "The body did not come in time.",
     409: "Otherwise than the request says (a subject's last event, the count of dead letters), or busy now.",
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
@@ -243,7 +244,7 @@ def _linked(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[
 
 
 SUBMIT: dict[str, Any] = {
-    "responses": _linked(_answers(400, 409, 413, 415, 422, 429, 503, _202=ref("Accepted"), _200=ref("Task"))),
+    "responses": _linked(_answers(400, 408, 409, 413, 415, 422, 429, 503, _202=ref("Accepted"), _200=ref("Task"))),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
         "requestBody": _body(json=ref("NewEvent"), cloudevent=ref("CloudEvent")),
@@ -251,7 +252,7 @@ SUBMIT: dict[str, Any] = {
 }
 BATCH: dict[str, Any] = {
     "responses": _answers(
-        400, 413, 415, 422, 429, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")
+        400, 408, 413, 415, 422, 429, 503, _202=ref("Outcomes"), _207=ref("Outcomes"), _422=ref("Outcomes")
     ),
     "openapi_extra": {
         "parameters": [_KEY],
@@ -275,18 +276,18 @@ EFFECT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("EffectLife")
 RETRY_EFFECT: dict[str, Any] = {"responses": _answers(404, 409, 503, _200=ref("EffectRetried"))}
 SEARCH: dict[str, Any] = {"responses": _answers(400, 503)}
 POST_SEARCH: dict[str, Any] = {
-    "responses": _answers(400, 413, 415, 503),
+    "responses": _answers(400, 408, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("SearchBody"))},
 }
 DEAD_LETTERS: dict[str, Any] = {"responses": _answers(400, 503)}
 GROUPS: dict[str, Any] = {"responses": _answers(400, 503)}
 DEAD_LETTER: dict[str, Any] = {"responses": _answers(404, 503)}
 REQUEUE: dict[str, Any] = {
-    "responses": _answers(400, 404, 409, 413, 415, 503),
+    "responses": _answers(400, 404, 408, 409, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("ChosenBody"))},
 }
 DISCARD: dict[str, Any] = {
-    "responses": _answers(400, 404, 409, 413, 415, 503),
+    "responses": _answers(400, 404, 408, 409, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("DiscardBody"))},
 }
 LIVEZ: dict[str, Any] = {"responses": _answers(503)}

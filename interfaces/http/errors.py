@@ -13,12 +13,16 @@ from starlette.routing import Match
 from domain import errors
 from domain.errors import Fault, PlayheadError
 from domain.json_faults import pointer
+from infrastructure.masking import Mask, mask_patterns
 
 STATUS: Mapping[type[PlayheadError], int] = {
     errors.MalformedJson: 400,
     errors.InvalidRequest: 400,
     errors.InvalidQuery: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
+    errors.Slow: 408,
     errors.WrongExpectedVersion: 409,
     errors.CountDiffers: 409,
     errors.EffectBusy: 409,
@@ -35,7 +39,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
 RETRY_AFTER_SECONDS = 2
 
 _METHODS = ("GET", "POST")
-_PLAIN = {404: "not-found", 405: "method-not-allowed", 500: "internal-error"}
+_PLAIN = {404: "not-found", 405: "method-not-allowed", 431: "header-too-large", 500: "internal-error"}
 
 
 def status_of(error: PlayheadError) -> int:
@@ -43,10 +47,10 @@ def status_of(error: PlayheadError) -> int:
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
 
 
-def problem_of(error: PlayheadError, instance: str | None = None) -> dict[str, Any]:
-    """The problem document of an error."""
+def problem_of(error: PlayheadError, instance: str | None = None, *, mask: Mask = mask_patterns) -> dict[str, Any]:
+    """The problem document of an error, its secrets covered."""
     problem = _problem(
-        error.code, _title(error.code), status_of(error), error.detail, instance=instance, faults=error.faults
+        error.code, _title(error.code), status_of(error), mask(error.detail), instance=instance, faults=error.faults
     )
     if isinstance(error, errors.WrongExpectedVersion):
         problem["current_version"] = error.current
@@ -80,12 +84,27 @@ def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | No
     return Response(to_json(problem), problem["status"], extra, media_type="application/problem+json")
 
 
+def mask_at(app: FastAPI) -> Mask:
+    """What covers the secrets of an application's settings."""
+    mask: Mask = app.state.api.mask
+    return mask
+
+
+def headers_of(error: PlayheadError) -> Mapping[str, str]:
+    """The headers that belong to an error: what a request without a good key is asked for (RFC 6750)."""
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.Forbidden):
+        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{error.scope}"'}
+    return {"Connection": "close"} if isinstance(error, errors.Slow) else {}
+
+
 def install(app: FastAPI) -> None:
     """Answer every known error of this application by a problem document; `unexpected` is for the others."""
 
     @app.exception_handler(PlayheadError)
     async def _known(request: Request, error: PlayheadError) -> Response:
-        return problem_response(problem_of(error, request.url.path))
+        return problem_response(problem_of(error, request.url.path, mask=mask_at(request.app)), headers_of(error))
 
     @app.exception_handler(HTTPException)
     async def _plain(request: Request, error: HTTPException) -> Response:

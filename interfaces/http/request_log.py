@@ -58,7 +58,7 @@ class RequestLog:
             route = getattr(scope.get("route"), "path", "unknown")
             self._journal.request_ended(scope["method"], route, status, seconds)
             state = scope.get("state", {})
-            ids = {name: state[name] for name in ("event_id", "events") if name in state}
+            ids = {name: state[name] for name in ("event_id", "events", "key") if name in state}
             self._log.info(
                 "request",
                 method=scope["method"],

@@ -150,3 +150,25 @@ def test_another_service_at_the_url_ends_with_4(service: Dev):
 
     assert (done.returncode, done.stdout) == (4, "")
     assert "404" in done.stderr
+
+
+def test_a_service_that_asks_for_a_key_is_sent_to_with_one(tmp_path: Path):
+    with dev(tmp_path / "home", api_keys="on") as service:
+        assert "Requests need a key" in service.log.read_text()
+        refused = service.run("send", "-", "--json", stdin=lines_of(0, 3, "keyed"))
+        assert (refused.returncode, "asks for a key" in refused.stderr) == (4, True)
+
+        key = service.run("keys", "create", "sender", "--scope", "events:write").stdout.strip()
+        reader = service.run("keys", "create", "reader", "--scope", "events:read").stdout.strip()
+        wrong = service.run("send", "-", "--key", key[:-2], stdin=lines_of(0, 3, "keyed"))
+        assert (wrong.returncode, "takes this key for none" in wrong.stderr) == (4, True)
+        forbidden = service.run("send", "-", "--key", reader, stdin=lines_of(0, 3, "keyed"))
+        assert (forbidden.returncode, "lacks the scope events:write" in forbidden.stderr) == (4, True)
+
+        assert summary(service.run("send", "-", "--json", "--key", key, stdin=lines_of(0, 3, "keyed"))) == (3, 0, 0)
+        by_setting = run({**service.env, "PLAYHEAD_API_KEY": key}, "send", "-", "--json", "--url", service.url,
+                         cwd=tmp_path, stdin=lines_of(0, 4, "keyed again"))  # fmt: skip
+        assert summary(by_setting) == (4, 0, 0)
+        said = "".join(done.stdout + done.stderr for done in (refused, wrong, forbidden, by_setting))
+        for secret in (key, reader):
+            assert secret.split("_", 2)[2] not in said + service.log.read_text()

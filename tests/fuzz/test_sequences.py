@@ -136,10 +136,17 @@ class Service(RuleBasedStateMachine):
             replays=container.replays(),
             registry=REGISTRY,
             fingerprints=container.fingerprints(),
+            auditor=container.auditor(),
         )
         engine = container.replay_engine(planned.replay)
         [work] = engine.works.values()
-        run_replay(work.subscription, engine=engine, claims=container.claims(), progress=lambda _: None)
+        run_replay(
+            work.subscription,
+            engine=engine,
+            claims=container.claims(),
+            auditor=container.auditor(),
+            progress=lambda _: None,
+        )
         found = {status: count for _, status, count in container.contexts().summary(planned.replay.id)}
         good = sum(each["n"] != 0 for each in self.events)
         assert found == {

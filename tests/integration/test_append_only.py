@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from application.ports.audit import NewAuditEntry
 from application.ports.claims import Completion
 from application.ports.effect_ledger import NewEntry
 from application.subscription import Selection, of_pipeline
@@ -20,13 +21,14 @@ TABLES = {
     "endpoints": "position",
     "seals": "log",
     "restores": "id",
+    "audit": "position",
 }
 """The append-only tables, each with a column of its key."""
 
 
 @pytest.fixture
 def filled(sql_store: SqlStore) -> SqlStore:
-    """Two events, two contexts, a replay, a step of an effect, an endpoint, a seal and a restore."""
+    """Two events, two contexts, a replay, a step of an effect, an endpoint, a seal, a restore and an audited action."""
     sql_store.claims.register([ORDERS])
     sql_store.events.append(NewEventFactory.build_batch(2))
     claim = sql_store.claims.take(ORDERS, owner="w")
@@ -43,6 +45,7 @@ def filled(sql_store: SqlStore) -> SqlStore:
     sql_store.ledger.switch("https://example.org/", enabled=False, reason="r")
     sql_store.seals.append(seal_of(log="events", log_id=event_id(1), first=1, digests=[GENESIS], previous=GENESIS))
     sql_store.log_ids.renew({"events": event_id(2)})
+    sql_store.audit.record(NewAuditEntry(actor="cli:somebody", action="replay.plan"))
     return sql_store
 
 
@@ -55,6 +58,7 @@ def contents(store: SqlStore) -> list[object]:
         store.ledger.is_disabled("https://example.org/"),
         store.seals.read("events", after=0, limit=9),
         store.log_ids.restores("events"),
+        store.audit.read(),
     ]
 
 
@@ -76,6 +80,8 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM seals",
         "UPDATE restores SET sealed = 0",
         "DELETE FROM restores",
+        "UPDATE audit SET actor = 'nobody'",
+        "DELETE FROM audit",
     ],
 )
 def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):

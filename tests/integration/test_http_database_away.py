@@ -8,6 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from application.key_ring import FRESH_SECONDS
+from application.use_cases.keys import CreateKey, create_key
+from infrastructure.ids import new_key_parts
 from tests.integration.http import Http, event, problem, served, text
 from tests.integration.postgres_server import PostgresServer, postgres_server_of_its_own
 from tests.stores import opened
@@ -118,3 +121,34 @@ def test_a_client_that_waits_when_the_database_dies_is_told_in_its_own_time_that
 
     assert (answer.status_code, answer.headers["location"]) == (202, f"/events/{answer.json()['event_id']}")
     assert time.monotonic() - began < 2 + SECONDS
+
+
+def test_keys_that_are_known_are_good_for_a_while_and_of_others_nothing_is_said(
+    server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    unknown = {"authorization": "Bearer ph_0123456789_" + "x" * 43}
+    with served(server.url, tmp_path, api_keys="on") as http:
+        made = create_key(
+            CreateKey(name="ci", scopes=["events:write"]),
+            keys=http.container.api_keys(),
+            auditor=http.container.auditor(),
+            new_key_parts=new_key_parts,
+        )
+        known = {"authorization": f"Bearer {made.text}"}
+        assert http.post(event(), known).status_code == 202
+        server.kill()
+
+        assert http.post(event(type="unknown"), known).status_code == 422  # let in, and told of its event
+        for headers in (unknown, {"authorization": f"Bearer {made.text[:-1]}_"}):
+            began = time.monotonic()
+            assert_unavailable(http.post(event(), headers))
+            assert time.monotonic() - began < SECONDS
+        for headers in ({}, {"authorization": "Bearer garbage"}):
+            assert http.post(event(), headers).status_code == 401
+        ring = http.container.key_ring()
+        monkeypatch.setattr(ring, "_read_at", ring.now() - FRESH_SECONDS)
+        assert_unavailable(http.post(event(), known))
+
+        server.start()
+        assert http.post(event(), known).status_code == 202
+        assert http.post(event(), unknown).status_code == 401

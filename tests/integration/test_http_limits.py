@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from interfaces.http.bodies import MAX_BODY, MAX_EVENT, MAX_EVENTS, SMALL, beside_the_loop
+from interfaces.http.protocol import config_of
 from tests.integration.http import CLOUDEVENTS, JSON, NDJSON, Http, event, served, text
 
 
@@ -26,8 +27,7 @@ def http(database_url: str, tmp_path: Path) -> Iterator[Http]:
 def client(http: Http) -> Iterator[httpx.Client]:
     """A client of a real server on a free port of the loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(http.app, log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config_of(http.app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     host, port = listener.getsockname()

@@ -110,6 +110,7 @@ def rebuild(http: Http) -> None:
         fields=container.fields(),
         claims=container.claims(),
         log_ids=container.log_ids(),
+        auditor=container.auditor(),
         subscription=container.subscriptions()[INDEX],
     )
     settle(http)
@@ -122,6 +123,7 @@ def say_restored(http: Http) -> None:
         seals=container.seals(),
         log_ids=container.log_ids(),
         anchor=container.anchor(),
+        auditor=container.auditor(),
     )
 
 

@@ -273,14 +273,19 @@ class Scenario:
         ports = {"events": container.events(), "registry": self._registry, "fingerprints": container.fingerprints()}
         replays = container.replays()
         if not replays.list():
-            plan_replay(PlanReplay(everything=True), replays=replays, **ports)
+            plan_replay(PlanReplay(everything=True), replays=replays, auditor=container.auditor(), **ports)
         replay = replays.get(replays.list()[0].id)
         assert replay is not None
         require_same_code(replay, **ports)
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
         engine = timeless(container.replay_engine(replay))
         run_replay(
-            subscription, engine=engine, claims=container.claims(), progress=lambda _: None, sleep=self._let_time_pass
+            subscription,
+            engine=engine,
+            claims=container.claims(),
+            auditor=container.auditor(),
+            progress=lambda _: None,
+            sleep=self._let_time_pass,
         )
         replay_status(replay, subscription=subscription, claims=container.claims(), contexts=container.contexts())
 
@@ -291,6 +296,7 @@ class Scenario:
             fields=container.fields(),
             claims=container.claims(),
             log_ids=container.log_ids(),
+            auditor=container.auditor(),
             subscription=container.subscriptions()["index"],
         )
 

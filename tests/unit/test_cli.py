@@ -60,6 +60,7 @@ def test_every_error_has_a_documented_exit_code(kind: type):
         errors.WrongExpectedVersion: {"current": 1},
         errors.CountDiffers: {"count": 1},
         errors.Overloaded: {"retry_after": 1},
+        errors.Forbidden: {"scope": "replay"},
     }
     error = kind("", **more.get(kind, {}))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from application.auditor import Auditor
 from application.ports.caller import CallResult
 from application.ports.claims import Completion
 from application.ports.effect_ledger import NewEntry
@@ -30,7 +31,9 @@ def ports(bench: EffectBench) -> dict:
 
 
 def retry(bench: EffectBench, effect_id: str):
-    return retry_effect(effect_id, dispatcher=bench.dispatcher, **ports(bench))
+    return retry_effect(
+        effect_id, dispatcher=bench.dispatcher, auditor=Auditor("cli:me", bench.store.audit), **ports(bench)
+    )
 
 
 def step(state: EffectState, phase: str) -> NewEntry:
@@ -192,14 +195,14 @@ def test_calls_to_an_endpoint_that_was_enabled_are_sent_again():
     bench.post(2)
     bench.turn()
     assert len(bench.caller.calls) == 1
-    assert [enable_endpoint(URL, ledger=bench.store.ledger) for _ in range(2)] == [True, False]
+    assert [enable(bench, URL) for _ in range(2)] == [True, False]
     for state in bench.states("dead"):
         retry(bench, state.effect_id)
     bench.turn()
 
     assert bench.statuses() == ["done", "done"]
     with pytest.raises(InvalidRequest):
-        enable_endpoint("no url", ledger=bench.store.ledger)
+        enable(bench, "no url")
 
 
 def test_the_effects_of_an_event_are_those_of_its_live_result():
@@ -212,3 +215,7 @@ def test_the_effects_of_an_event_are_those_of_its_live_result():
     replayed.post()
     assert effects_of(replayed.store.contexts.of_event(1), ledger=replayed.store.ledger) == []
     assert bench.backlog(EFFECTS).has_due
+
+
+def enable(bench: EffectBench, url: str) -> bool:
+    return enable_endpoint(url, ledger=bench.store.ledger, auditor=Auditor("cli:me", bench.store.audit))

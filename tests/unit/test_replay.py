@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel
 
+from application.auditor import Auditor
 from application.engine import Engine, Work
 from application.heart import Heart
 from application.ports.dispatcher import Silence
@@ -95,7 +96,12 @@ def plan(store: MemoryStore, command: PlanReplay, *nodes):
     registry = registry_of(*nodes or (double,))
     fingerprints = Processor(registry).fingerprints()
     return plan_replay(
-        command, events=store.events, replays=store.replays, registry=registry, fingerprints=fingerprints
+        command,
+        events=store.events,
+        replays=store.replays,
+        registry=registry,
+        fingerprints=fingerprints,
+        auditor=Auditor("cli:somebody", store.audit),
     )
 
 
@@ -108,7 +114,13 @@ def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
     subscription = subscription_of(replay, batch=batch, lease=30)
     engine = engine_of(store, Processor(registry_of(*nodes or (double,)), generation=replay.id), subscription)
     seen: list[int] = []
-    run_replay(subscription, engine=engine, claims=store.claims, progress=seen.append)
+    run_replay(
+        subscription,
+        engine=engine,
+        claims=store.claims,
+        auditor=Auditor("cli:somebody", store.audit),
+        progress=seen.append,
+    )
     return seen
 
 
@@ -195,7 +207,12 @@ def test_a_replay_is_refused_when_the_code_changed_since_the_plan(store: MemoryS
 def test_a_replay_is_refused_when_a_pipeline_has_come_or_gone_since_the_plan(store: MemoryStore) -> None:
     none = PipelineRegistry([])
     without = plan_replay(
-        PlanReplay(everything=True), events=store.events, replays=store.replays, registry=none, fingerprints={}
+        PlanReplay(everything=True),
+        events=store.events,
+        replays=store.replays,
+        registry=none,
+        fingerprints={},
+        auditor=Auditor("cli:somebody", store.audit),
     )
     planned = plan(store, PlanReplay(everything=True))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from application.auditor import Auditor
 from application.engine import Batch, Outcome
 from application.ports.claims import Completion
 from application.ports.search_index import FieldType, Rejection, SearchDocument, SearchQuery
@@ -79,7 +80,14 @@ def work(store: MemoryStore, indexer: Indexer) -> Sequence[Outcome]:
 
 
 def rebuild(store: MemoryStore, index: MemorySearchIndex) -> None:
-    rebuild_index(index=index, fields=FIELDS, claims=store.claims, log_ids=store.log_ids, subscription=SUBSCRIPTION)
+    rebuild_index(
+        index=index,
+        fields=FIELDS,
+        claims=store.claims,
+        log_ids=store.log_ids,
+        subscription=SUBSCRIPTION,
+        auditor=Auditor("cli:somebody", store.audit),
+    )
 
 
 def test_documents_are_found_and_a_rejected_one_is_kept_reduced_and_reported(store: MemoryStore) -> None:

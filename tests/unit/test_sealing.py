@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from application.auditor import Auditor
 from application.engine import Batch
 from application.ports.claims import Claim
 from application.subscription import Selection, Subscription
@@ -131,7 +132,9 @@ def test_an_anchor_that_is_away_is_reported_and_caught_up_and_stops_nothing(stor
 
 def restore(store: Store, anchor: MemoryAnchor | None, ids: str) -> None:
     command = MarkRestored(ids={"events": f"e{ids}", "task_contexts": f"c{ids}"}, at=EPOCH)
-    mark_restored(command, seals=store.seals, log_ids=store.log_ids, anchor=anchor)
+    mark_restored(
+        command, seals=store.seals, log_ids=store.log_ids, anchor=anchor, auditor=Auditor("cli:me", store.audit)
+    )
 
 
 def put_back(store: Store, rows: int) -> None:

@@ -114,6 +114,7 @@ def requeue(
             dead_letters=container.dead_letters(),
             dispatcher=container.dispatcher(),
             registry=container.registry(),
+            auditor=container.auditor(),
         )
 
     _decide("requeued", decide, ids, _filter(pipeline, type_, failure, since, until), yes=yes, as_json=as_json)
@@ -135,7 +136,13 @@ def discard(
     from application.use_cases import dead_letters as use_cases
 
     def decide(container: Any, chosen: "Chosen") -> Any:
-        return use_cases.discard(chosen, reason, events=container.events(), dead_letters=container.dead_letters())
+        return use_cases.discard(
+            chosen,
+            reason,
+            events=container.events(),
+            dead_letters=container.dead_letters(),
+            auditor=container.auditor(),
+        )
 
     _decide("discarded", decide, ids, _filter(pipeline, type_, failure, since, until), yes=yes, as_json=as_json)
 

@@ -73,7 +73,9 @@ def retry(effect_id: Id, as_json: Json = False) -> None:
     from application.use_cases.effect_states import retry_effect
 
     with opened() as container:
-        done = retry_effect(effect_id, dispatcher=container.dispatcher(), **_ports(container))
+        done = retry_effect(
+            effect_id, dispatcher=container.dispatcher(), auditor=container.auditor(), **_ports(container)
+        )
     if as_json:
         output.put_json(done)
         return
@@ -86,7 +88,7 @@ def enable(url: Annotated[str, typer.Argument(help="The URL that answered 410.")
     from application.use_cases.effect_states import enable_endpoint
 
     with opened() as container:
-        changed = enable_endpoint(url, ledger=container.ledger())
+        changed = enable_endpoint(url, ledger=container.ledger(), auditor=container.auditor())
     output.say(f"calls to {url} are sent again" if changed else f"calls to {url} are sent already")
 
 

@@ -26,6 +26,7 @@ def rebuild() -> None:
             claims=claims,
             log_ids=container.log_ids(),
             subscription=container.subscriptions()[INDEX],
+            auditor=container.auditor(),
         )
         total = container.contexts().head()
         with output.progress("contexts read", total) as bar:

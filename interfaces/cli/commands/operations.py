@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from interfaces.cli import output
-from interfaces.cli.stores import container_of, opened
+from interfaces.cli.stores import container_of, opened, settings_of
 
 app = typer.Typer()
 db = typer.Typer(help="Look after the database.", no_args_is_help=True)
@@ -23,8 +23,10 @@ def _db() -> None:
 @db.command()
 def upgrade() -> None:
     """Run the migrations that are missing."""
+    from application.use_cases.operations import upgrade_database
+
     with opened(migrated=False) as container:
-        before, after = container.store().upgrade()
+        before, after = upgrade_database(upgrade=container.store().upgrade, auditor=container.auditor())
     output.say(
         f"the database is up to date, at {after}" if before == after else f"upgraded from {before or 'none'} to {after}"
     )
@@ -47,6 +49,7 @@ def restored(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = F
             seals=container.seals(),
             log_ids=container.log_ids(),
             anchor=container.anchor(),
+            auditor=container.auditor(),
         )
     if as_json:
         output.put_json([asdict(restore) for restore in made])
@@ -78,10 +81,10 @@ def _config() -> None:
 
 @config.command()
 def show(as_json: Json = False) -> None:
-    """Show every setting, its value and its origin. Passwords are covered."""
-    from infrastructure.settings import load, origin_of
+    """Show every setting, its value and its origin. Secrets are covered."""
+    from infrastructure.settings import origin_of
 
-    settings = load()
+    settings = settings_of()
     rows = [
         {"name": name, "value": value, "origin": origin_of(name, os.environ)}
         for name, value in settings.masked().items()

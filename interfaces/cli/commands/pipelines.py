@@ -104,7 +104,7 @@ def pause(name: Stopped) -> None:
     from infrastructure.settings import typed
 
     with opened() as container:
-        names = controls.pause(name, controls=container.controls())
+        names = controls.pause(name, controls=container.controls(), auditor=container.auditor())
     output.say(f"paused: {', '.join(names)}; go on with: {typed(f'pipelines resume {name}')}")
 
 
@@ -114,7 +114,9 @@ def resume(name: Stopped) -> None:
     from application.use_cases import controls
 
     with opened() as container:
-        names = controls.resume(name, controls=container.controls(), dispatcher=container.dispatcher())
+        names = controls.resume(
+            name, controls=container.controls(), dispatcher=container.dispatcher(), auditor=container.auditor()
+        )
     output.say(f"resumed: {', '.join(names)}")
 
 
@@ -135,6 +137,7 @@ def adopt(
             controls=container.controls(),
             events=container.events(),
             dispatcher=container.dispatcher(),
+            auditor=container.auditor(),
         )
     output.say(f"{moved:,} events of {old} are {new}'s now")
 

@@ -53,6 +53,7 @@ def plan(
             replays=container.replays(),
             registry=container.registry(),
             fingerprints=container.fingerprints(),
+            auditor=container.auditor(),
         )
     replay = planned.replay
     if as_json:
@@ -87,7 +88,13 @@ def run(replay_id: Id, as_json: Json = False) -> None:
         [work] = engine.works.values()
         selection = work.subscription.selection
         with output.progress("replayed up to position", selection.last) as bar, _on_signals(engine.stop):
-            run_replay(work.subscription, engine=engine, claims=container.claims(), progress=bar.to)
+            run_replay(
+                work.subscription,
+                engine=engine,
+                claims=container.claims(),
+                auditor=container.auditor(),
+                progress=bar.to,
+            )
         if engine.stopping:
             output.fail(f"stopped; go on with: {typed(f'replay run {replay_id}')}", output.INTERRUPTED)
         _put_status(container, replay, as_json=as_json)

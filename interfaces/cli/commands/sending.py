@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from interfaces.cli import output
+from interfaces.cli.stores import settings_of
 
 app = typer.Typer()
 
@@ -16,12 +17,14 @@ def send(
     url: Annotated[str | None, typer.Option(help="The service; default the local one.")] = None,
     not_before: Annotated[str | None, typer.Option(help="An RFC 3339 time before which the events do not run.")] = None,
     new: Annotated[bool, typer.Option("--new", help="Send without keys: sent again, they are stored again.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="The key to show; better PLAYHEAD_API_KEY, which other users cannot see.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Send events in batches. Interrupted, simply send again: what was taken is not taken twice."""
     from domain.errors import InvalidRequest
     from domain.events import parse_time
-    from infrastructure.settings import load
     from interfaces.cli.client import Client
     from interfaces.cli.feeding import feed, read_lines
 
@@ -30,10 +33,10 @@ def send(
             parse_time(not_before)
         except ValueError as error:
             raise InvalidRequest(f"--not-before: {error}") from None
-    settings = load()
+    settings = settings_of(playhead_api_key=key)
     lines = read_lines(file)
     with (
-        closing(Client(url or f"http://{settings.host}:{settings.port}")) as client,
+        closing(Client(url or f"http://{settings.host}:{settings.port}", settings.playhead_api_key)) as client,
         output.progress("lines sent", len(lines)) as bar,
     ):
         summary = feed(lines, client, keyed=not new, not_before=not_before, progress=bar.to, wait=_wait)

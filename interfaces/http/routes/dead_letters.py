@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BeforeValidator
 
+from application.auditor import Auditor
 from application.ports.dead_letters import DeadLetter, DeadLetterFilter
 from application.use_cases import dead_letters as use_cases
 from domain.context import TaskContext
@@ -23,11 +24,12 @@ from interfaces.http.dead_letter_models import (
     GroupAnswer,
     GroupsAnswer,
 )
-from interfaces.http.dependencies import Api, api
+from interfaces.http.dependencies import Api, api, auditor
 from interfaces.http.documented import DEAD_LETTER, DEAD_LETTERS, DISCARD, GROUPS, REQUEUE
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 TheApi = Annotated[Api, Depends(api)]
+TheAuditor = Annotated[Auditor, Depends(auditor)]
 Name = Annotated[str | None, Query(pattern=r"^[^\x00]*$")]
 Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 
@@ -75,7 +77,9 @@ def get_dead_letter(event_id: str, api: TheApi) -> DeadLetterAnswer:
 
 
 @router.post("/requeue", **REQUEUE)
-def requeue(body: Annotated[ChosenBody, Depends(model_in_body(ChosenBody))], api: TheApi) -> DecidedAnswer:
+def requeue(
+    body: Annotated[ChosenBody, Depends(model_in_body(ChosenBody))], api: TheApi, auditor: TheAuditor
+) -> DecidedAnswer:
     """Run dead letters again, as if they had not run yet. Again, it changes nothing."""
     decided = use_cases.requeue(
         body.chosen(),
@@ -83,14 +87,19 @@ def requeue(body: Annotated[ChosenBody, Depends(model_in_body(ChosenBody))], api
         dead_letters=api.dead_letters,
         dispatcher=api.dispatcher,
         registry=api.registry,
+        auditor=auditor,
     )
     return DecidedAnswer(changed=len(decided.changed), unchanged=list(decided.unchanged))
 
 
 @router.post("/discard", **DISCARD)
-def discard(body: Annotated[DiscardBody, Depends(model_in_body(DiscardBody))], api: TheApi) -> DecidedAnswer:
+def discard(
+    body: Annotated[DiscardBody, Depends(model_in_body(DiscardBody))], api: TheApi, auditor: TheAuditor
+) -> DecidedAnswer:
     """End dead letters for good, with a reason. Again, it changes nothing."""
-    decided = use_cases.discard(body.chosen(), body.reason, events=api.events, dead_letters=api.dead_letters)
+    decided = use_cases.discard(
+        body.chosen(), body.reason, events=api.events, dead_letters=api.dead_letters, auditor=auditor
+    )
     return DecidedAnswer(changed=len(decided.changed), unchanged=list(decided.unchanged))
 
 

@@ -4,14 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from application.auditor import Auditor
 from application.effect_history import EffectStatus
 from application.use_cases import effect_states as use_cases
 from interfaces.http import answers
-from interfaces.http.dependencies import Api, api
+from interfaces.http.dependencies import Api, api, auditor
 from interfaces.http.documented import EFFECT, EFFECTS, RETRY_EFFECT
 
 router = APIRouter(tags=["effects"])
 TheApi = Annotated[Api, Depends(api)]
+TheAuditor = Annotated[Auditor, Depends(auditor)]
 
 
 @router.get("/effects", **EFFECTS)
@@ -29,6 +31,8 @@ def get_effect(effect_id: str, api: TheApi) -> Response:
 
 
 @router.post("/effects/{effect_id}/retry", **RETRY_EFFECT)
-def retry_effect(effect_id: str, api: TheApi) -> Response:
+def retry_effect(effect_id: str, api: TheApi, auditor: TheAuditor) -> Response:
     """Make an effect that is dead, unknown or failed due now. One that is pending or done stays as it is."""
-    return answers.json_response(use_cases.retry_effect(effect_id, dispatcher=api.dispatcher, **api.effect_ports()))
+    return answers.json_response(
+        use_cases.retry_effect(effect_id, dispatcher=api.dispatcher, auditor=auditor, **api.effect_ports())
+    )

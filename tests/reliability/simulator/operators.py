@@ -43,6 +43,7 @@ class Replayer(Process):
                 replays=replays,
                 registry=container.registry(),
                 fingerprints=container.fingerprints(),
+                auditor=container.auditor(),
             )
         replay = replays.list()[0]
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
@@ -50,6 +51,7 @@ class Replayer(Process):
             subscription,
             engine=self.tuned(container.replay_engine(replay)),
             claims=container.claims(),
+            auditor=container.auditor(),
             progress=lambda _: None,
             sleep=self.loop.pause,
         )
@@ -62,5 +64,6 @@ class Replayer(Process):
             fields=container.fields(),
             claims=container.claims(),
             log_ids=container.log_ids(),
+            auditor=container.auditor(),
             subscription=container.subscriptions()["index"],
         )
