@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import make_url
 
 from infrastructure.sql.store import SqlStore
-from tests.stores import Store, of_memory, of_sql, opened, postgres_database
+from tests.postgres_databases import lent_databases
+from tests.stores import Store, of_memory, of_sql, opened
 
 # Unless told otherwise structlog draws the stack with every local variable, which takes long, and looks into objects
 # that other threads are at.
@@ -68,19 +68,17 @@ def postgres_server() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> Iterator[str]:
-    """The name of a PostgreSQL database with every migration."""
-    with postgres_database(postgres_server) as url:
-        with opened(url) as store:
-            store.upgrade()
-        yield str(make_url(url).database)
+def postgres_databases(postgres_server: str) -> Iterator[Iterator[str]]:
+    """URLs of migrated PostgreSQL databases; the next one is asked for when no test is at work on the last."""
+    databases = lent_databases(postgres_server)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+def postgres_url(postgres_databases: Iterator[str]) -> str:
     """A migrated PostgreSQL database of the test's own."""
-    with postgres_database(postgres_server, template=postgres_template) as url:
-        yield url
+    return next(postgres_databases)
 
 
 @pytest.fixture(params=SQL)

@@ -1,13 +1,10 @@
-"""Stores: one store on each kind of database, as the contract suites see it, and the databases they need."""
+"""Stores: one store on each kind of database, as the contract suites see it."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
-
-from sqlalchemy import Engine, create_engine, make_url, text
 
 from application.ports.api_keys import ApiKeys
 from application.ports.audit import Audit
@@ -105,31 +102,3 @@ def opened(url: str) -> Iterator[SqlStore]:
         yield store
     finally:
         store.close()
-
-
-@contextmanager
-def postgres_database(server_url: str, *, template: str = "template1") -> Iterator[str]:
-    """The URL of a new database, a copy of another, on the server of this URL; dropped at the end."""
-    url = make_url(server_url)
-    name = f"test_{uuid4().hex}"
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        _execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        try:
-            yield url.set(database=name).render_as_string(hide_password=False)
-        finally:
-            # Not WITH (FORCE), which only a superuser may do while an autovacuum worker is at work there.
-            _execute(admin, _END_OWN_CONNECTIONS, name=name)
-            _execute(admin, f'DROP DATABASE "{name}"')
-    finally:
-        admin.dispose()
-
-
-_END_OWN_CONNECTIONS = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND usename = current_user
-"""
-
-
-def _execute(engine: Engine, statement: str, **parameters: str) -> None:
-    with engine.connect() as connection:
-        connection.execute(text(statement), parameters)

@@ -2,15 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import uuid4
 
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import event
 
 from infrastructure.sql.store import SqlStore
+from tests.postgres_databases import Snapshots, postgres_database
 
 MEMORY = Path("/dev/shm")
 """Files are made in memory where the system has such a folder: power cuts are not what is tried here."""
@@ -60,71 +60,29 @@ class SqliteGround(Ground):
 
 
 class PostgresGround(Ground):
-    """A database on a PostgreSQL server. What is kept are copies of its tables in schemas of their own.
+    """A migrated database on a PostgreSQL server."""
 
-    A copy of the whole database takes ten times as long to make. To put the tables back, the triggers that keep them
-    append-only are switched off meanwhile, as only their owner may.
-    """
-
-    def __init__(self, server_url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         self._folder = folder
-        self._database = f"ground_{uuid4().hex}"
-        self._admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
-        self._administer(f'CREATE DATABASE "{self._database}"')
-        url = make_url(server_url).set(database=self._database).render_as_string(hide_password=False)
         self.sql, self.world = _hasty(SqlStore(url)), _hasty(SqlStore(url))
         self.index = folder / "now" / "search.db"
         self.index.parent.mkdir()
         self.sql.upgrade()
-        with self.world.engine.begin() as connection:
-            self._tables = [name for (name,) in connection.execute(text(_TABLES))]
-            self._sequences = [name for (name,) in connection.execute(text(_SEQUENCES))]
-            self._triggers = connection.execute(text(_TRIGGERS)).all()
+        self._snapshots = Snapshots(self.world.engine)
 
     def keep(self, name: str) -> None:
-        statements = [f'CREATE SCHEMA "{name}"']
-        statements += [f'CREATE TABLE "{name}"."{table}" AS TABLE public."{table}"' for table in self._tables]
-        statements += [
-            f'CREATE TABLE "{name}"."{sequence}" AS SELECT last_value, is_called FROM public."{sequence}"'
-            for sequence in self._sequences
-        ]
-        self._do(statements)
+        self._snapshots.keep(name)
         shutil.copytree(self.index.parent, self._folder / name)
 
     def restore(self, name: str) -> None:
-        off = [f'ALTER TABLE public."{table}" DISABLE TRIGGER "{trigger}"' for table, trigger in self._triggers]
-        on = [f'ALTER TABLE public."{table}" ENABLE ALWAYS TRIGGER "{trigger}"' for table, trigger in self._triggers]
-        gone = [f'DELETE FROM public."{table}"' for table in self._tables]
-        back = [f'INSERT INTO public."{table}" SELECT * FROM "{name}"."{table}"' for table in self._tables]
-        counted = [
-            f'SELECT setval(\'public."{sequence}"\', last_value, is_called) FROM "{name}"."{sequence}"'
-            for sequence in self._sequences
-        ]
-        self._do([*off, *gone, *back, *counted, *on])
+        self._snapshots.restore(name)
         shutil.rmtree(self.index.parent)
         shutil.copytree(self._folder / name, self.index.parent)
 
     def close(self) -> None:
-        """Drop the database."""
+        """Close every connection."""
         self.sql.close()
         self.world.close()
-        self._administer(f'DROP DATABASE "{self._database}" WITH (FORCE)')
-        self._admin.dispose()
-
-    def _do(self, statements: Sequence[str]) -> None:
-        with self.world.engine.begin() as connection:
-            connection.exec_driver_sql(";".join(statements))
-
-    def _administer(self, statement: str) -> None:
-        with self._admin.connect() as connection:
-            connection.execute(text(statement))
-
-
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
-_SEQUENCES = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'"
-_TRIGGERS = """
-SELECT relname, tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE NOT tgisinternal
-"""
 
 
 def _hasty(store: SqlStore) -> SqlStore:
@@ -143,10 +101,11 @@ def _hasty(store: SqlStore) -> SqlStore:
 def ground(server_url: str | None) -> Iterator[Ground]:
     """A ground on this PostgreSQL server, or on SQLite; all of it is removed at the end."""
     memory = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="playhead-ground-", dir=memory) as name:
-        folder = Path(name)
-        made = SqliteGround(folder) if server_url is None else PostgresGround(server_url, folder)
-        try:
-            yield made
-        finally:
-            made.close()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playhead-ground-", dir=memory)))
+        if server_url is None:
+            made: SqliteGround | PostgresGround = SqliteGround(folder)
+        else:
+            made = PostgresGround(stack.enter_context(postgres_database(server_url)), folder)
+        stack.callback(made.close)
+        yield made
