@@ -63,6 +63,9 @@ class Database:
         self.engine = _postgres(url, pool_size) if self.is_postgres else _sqlite(url)
         self._writer = threading.RLock()
         self._lock_file: Any = None
+        self._closings = 0
+        event.listen(self.engine, "connect", self._number)
+        event.listen(self.engine, "checkin", self._close_late)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -112,25 +115,36 @@ class Database:
         if not self._writer.acquire(timeout=BUSY_SECONDS):
             raise _busy()
         try:
-            if self._lock_file is None:
-                self._lock_file = open_lock(self.url.database, "writer")
-            while not _locked(self._lock_file):
+            file = self._lock_file = self._lock_file or open_lock(self.url.database, "writer")
+            while not _locked(file):
                 if time.monotonic() > deadline:
                     raise _busy()
                 time.sleep(_LOOK_AGAIN_SECONDS)
             try:
                 yield
             finally:
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+                fcntl.flock(file, fcntl.LOCK_UN)
+                if file is not self._lock_file:
+                    file.close()
         finally:
             self._writer.release()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that another thread is using, when it is done with it."""
+        self._closings += 1
         self.engine.dispose()
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        file, self._lock_file = self._lock_file, None
+        if file is not None and self._writer.acquire(blocking=False):
+            file.close()
+            self._writer.release()
+
+    def _number(self, _: Any, record: Any) -> None:
+        record.info["closings"] = self._closings
+
+    def _close_late(self, connection: Any, record: Any) -> None:
+        # Its pool is gone: nobody would ever use it again, nor close it.
+        if connection is not None and record.info.get("closings") != self._closings:
+            connection.close()
 
 
 def _busy() -> Unavailable:
