@@ -31,9 +31,14 @@ class Faults:
 
     @staticmethod
     def has_effect(point: Point, action: Action) -> bool:
-        """Whether a fault of this kind can happen at a point."""
+        """Whether a fault of this kind can happen at a point, and does what none at another point does.
+
+        A process that dies before a call leaves the world as one that died after the call before it.
+        """
         port, _, side = point
-        return action == "die" or port not in NEVER_FAIL or (port == "dispatcher" and side == "before")
+        if action == "die":
+            return side == "after" or port in NEVER_FAIL
+        return port not in NEVER_FAIL or (port == "dispatcher" and side == "before")
 
     def around(self, port: str, method: str, call: Callable[[], Any], _: tuple[Any, ...]) -> Any:
         """Carry out a call, unless it is the one to break."""

@@ -258,6 +258,7 @@ class Scenario:
             registry=self._registry,
         )
         container.claims().claimable(container.subscriptions()["orders"])
+        container.claims().ranges("orders")
         container.contexts().ended(container.contexts().head() - 1, limit=10)
         search(
             SearchQuery(q="number:2"),
