@@ -40,11 +40,12 @@ def _answers(client: "redis.Redis") -> bool:
 
 
 class Door:
-    """A port that leads to another one while it is open."""
+    """A port that leads to another one while it is open. Silenced, it takes everything and answers nothing."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._open = False
+        self._lines = [_open_line()]
         self._pairs: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -65,9 +66,19 @@ class Door:
     def open(self) -> None:
         self._open = True
 
+    def silence(self) -> None:
+        """Cut nothing, take every new connection, carry nothing: a line that leads nowhere."""
+        self._lines[-1].clear()
+
+    def speak(self) -> None:
+        """Carry for those who connect from now on; the others wait for ever."""
+        self._lines.append(_open_line())
+
     def shut(self) -> None:
         """Cut every connection, and take no more."""
         self._open = False
+        for line in self._lines:
+            line.set()
         for end in self._pairs:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -88,15 +99,22 @@ class Door:
                 far = socket.create_connection(self._target)
                 self._pairs += [near, far]
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+                    threading.Thread(target=self._carry, args=(source, sink, self._lines[-1]), daemon=True).start()
 
     @staticmethod
-    def _carry(source: socket.socket, sink: socket.socket) -> None:
+    def _carry(source: socket.socket, sink: socket.socket, line: threading.Event) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
+                line.wait()
                 sink.sendall(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+def _open_line() -> threading.Event:
+    line = threading.Event()
+    line.set()
+    return line
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,8 @@ def workers_that_hear(settings: Settings) -> list[str]:
 
 def _transport_options(url: str) -> dict[str, object]:
     if url.startswith("amqp"):
-        return {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}
+        # A line that says nothing is waited for up to three times before it is dialled again.
+        return {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}
     return {
         "socket_connect_timeout": 3,
         "socket_timeout": 10,

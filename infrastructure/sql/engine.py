@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,6 +24,8 @@ from infrastructure.sql.models import UtcTime
 
 BUSY_SECONDS = 5.0
 """How long a SQLite writer waits for the database, a PostgreSQL statement for a lock."""
+ANSWER_SECONDS = 22.0
+"""How long PostgreSQL may be silent. It ends each statement after 20 s itself, while it and the line work."""
 _LOOK_AGAIN_SECONDS = 0.001
 _READ_ONLY = "25006"
 """SQLSTATE read_only_sql_transaction."""
@@ -185,8 +189,20 @@ def _first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().split("\n", 1)[0]
 
 
+class _Connection(psycopg.Connection[Any]):
+    """A connection that waits for no answer for ever: a server that stands still keeps the line open."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()  # it has asked, and nobody knows when the answer would come
+            raise
+
+
 def _postgres(url: str, pool_size: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=4,
@@ -202,6 +218,12 @@ def _postgres(url: str, pool_size: int) -> Engine:
             "-c idle_in_transaction_session_timeout=20000 -c timezone=UTC -c jit=off",
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
+        return _Connection.connect(*arguments, **named)
+
+    return engine
 
 
 def _sqlite(url: str) -> Engine:

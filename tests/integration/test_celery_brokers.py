@@ -17,7 +17,7 @@ from infrastructure.celery.dispatcher import CeleryDispatcher
 from infrastructure.settings import Settings
 from tests.end_to_end.processes import free_port
 from tests.factories import event_id
-from tests.servers import redis_server
+from tests.servers import Door, redis_server
 
 POSTGRES = "postgresql+psycopg://nobody@127.0.0.1/nothing"
 
@@ -109,6 +109,34 @@ def test_a_broker_that_is_away_delays_nobody_and_is_rung_when_it_is_back(tmp_pat
 
     with redis_server(tmp_path, port):
         assert received(url, "bulk", seconds=4)["body"][0] == [event_id(3)]
+
+
+def assert_silence_delays_nobody(broker: str, queue: str) -> None:
+    with Door.before(broker) as (door, url):
+        door.open()
+        dispatcher = CeleryDispatcher.to(settings_of(url, queue))
+        dispatcher.ring("flights", event_id=event_id(1))
+        received(broker, queue)
+
+        door.silence()
+        began = time.monotonic()
+        dispatcher.ring("flights", event_id=event_id(2))
+        assert time.monotonic() - began < 0.1
+        time.sleep(1)
+        door.speak()
+        assert received(broker, queue, seconds=30)["body"][0] == [event_id(2)]
+
+
+@pytest.mark.redis
+def test_a_redis_that_falls_silent_delays_nobody_and_is_dialled_again(redis_url: str, queue: str) -> None:
+    assert_silence_delays_nobody(redis_url, queue)
+
+
+@pytest.mark.rabbitmq
+def test_a_rabbitmq_that_falls_silent_delays_nobody_and_is_dialled_again(rabbitmq_url: str, queue: str) -> None:
+    with Connection(rabbitmq_url) as connection:
+        connection.default_channel.queue_declare(queue, durable=True, auto_delete=False)
+    assert_silence_delays_nobody(rabbitmq_url, queue)
 
 
 def test_a_lost_broker_is_looked_for_at_an_even_pace() -> None:

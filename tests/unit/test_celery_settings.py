@@ -68,7 +68,7 @@ def test_a_setting_is_pinned(name: str, value: object, purpose: str) -> None:
                 "visibility_timeout": 60,
             },
         ),
-        (AMQP, {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}),
+        (AMQP, {"confirm_publish": True, "connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}),
     ],
 )
 def test_no_call_to_a_broker_hangs(broker: str, options: dict[str, object]) -> None:
