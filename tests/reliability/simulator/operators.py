@@ -11,7 +11,10 @@ from tests.reliability.simulator.processes import LEASE, SETTINGS, Process
 
 
 class Replayer(Process):
-    """An operator who plans one replay of everything, and runs it until it is done; then rebuilds the index, maybe."""
+    """An operator who plans one replay of everything, and runs it until it is done; then rebuilds the index, maybe.
+
+    A command that finds the database away ends; the operator begins another.
+    """
 
     done = False
     rebuilds = False
@@ -21,15 +24,16 @@ class Replayer(Process):
         self.spawn("replay", self._run)
 
     def _run(self) -> None:
-        while not self.done:
-            self.loop.pause(4.0 * self.loop.random.random())
-            try:
-                self._replay()
-                if self.rebuilds:
-                    self._rebuild()
-                self.done = True
-            except Unavailable:
-                continue
+        if self.done:
+            return
+        self.loop.pause(4.0 * self.loop.random.random())
+        try:
+            self._replay()
+            if self.rebuilds:
+                self._rebuild()
+            self.done = True
+        except Unavailable:
+            self.loop.kill(self)
 
     def _replay(self) -> None:
         container = self.container
