@@ -296,6 +296,7 @@ class Container(containers.DeclarativeContainer):
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
+    run_without_trace = providers.Callable(lambda registry: Processor(registry).members, registry)
     biography = providers.Callable(
         biography_of,
         events=events,

@@ -48,6 +48,22 @@ class RecordedContext:
     calls: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an event ended in a generation: its completed context, else its last dead letter. Without the text."""
+
+    position: int
+    event_position: int
+    pipeline: str
+    status: ContextStatus
+    digest: str
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What results are in order of, and unique by."""
+        return self.event_position, self.pipeline
+
+
 class ContextLog(Protocol):
     """The log of contexts. It is appended to by `Claims.complete` alone."""
 
@@ -71,6 +87,6 @@ class ContextLog(Protocol):
         """How many contexts a generation has, by pipeline and status."""
         ...
 
-    def digests(self, generation: int, *, after: int, limit: int) -> list[tuple[int, str, str]]:
-        """Event position (past `after`, ascending), pipeline and digest of a generation's completed contexts."""
+    def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
+        """The first results of a generation, by event position (past `after`) and pipeline."""
         ...

@@ -2,10 +2,13 @@
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
 
 from application.engine import Batch, Outcome
 from application.ports.claims import MAX_DEATHS, Claim
@@ -78,6 +81,14 @@ class Processor:
             found = pipeline if has_one else pipeline.add_node(ElasticsearchIndexNode(pipeline.document))
             self._prepared[pipeline.name] = found
         return found
+
+    def members(self, event: RecordedEvent) -> Mapping[str, Any] | None:
+        """The JSON members of what a replay of an event would make of it; None where the run fails."""
+        try:
+            context = self.prepared(self._registry.get_pipeline(event)).run(event)
+        except Exception:  # noqa: BLE001  # a run may fail in any way
+            return None
+        return from_json(f"{{{context.result_json}}}")  # type: ignore[no-any-return]  # an object, by its braces
 
     def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
         if self._generation == 0 and event.route is not None and event.route in self._registry:

@@ -1,7 +1,7 @@
 """Replay: run stored events again through today's pipelines, into a generation of its own."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from application.ports.context_log import ContextLog, ContextStatus
 from application.ports.event_log import EventLog
 from application.ports.replays import Replay, Replays
 from application.subscription import Selection, Subscription
+from application.use_cases.comparing import pairs
 from application.use_cases.events import get_event
 from domain.errors import InvalidReplay, NotFound
 from domain.registry import PipelineRegistry
@@ -19,7 +20,6 @@ from domain.registry import PipelineRegistry
 MAX_IDS = 10_000
 """Events that a plan may name one by one."""
 _PAUSE_SECONDS = 0.2
-_PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,13 +140,26 @@ def require_same_code(
     Raises:
         InvalidReplay: names the pipelines that changed.
     """
-    planned, today = replay.fingerprints, _code_for(events.count(replay.selection), registry, fingerprints)
-    changed = [name for name in sorted({*planned, *today}) if planned.get(name) != today.get(name)]
+    changed = _changed(replay, events=events, registry=registry, fingerprints=fingerprints)
     if changed:
         raise InvalidReplay(
             f"Replay {replay.id} was planned for other code of {', '.join(changed)}. Plan it again, or run it with the "
             "code of the plan."
         )
+
+
+def has_same_code(
+    replay: Replay, *, events: EventLog, registry: PipelineRegistry, fingerprints: Mapping[str, str]
+) -> bool:
+    """Whether the code here is the one that the replay was planned for."""
+    return not _changed(replay, events=events, registry=registry, fingerprints=fingerprints)
+
+
+def _changed(
+    replay: Replay, *, events: EventLog, registry: PipelineRegistry, fingerprints: Mapping[str, str]
+) -> list[str]:
+    planned, today = replay.fingerprints, _code_for(events.count(replay.selection), registry, fingerprints)
+    return [name for name in sorted({*planned, *today}) if planned.get(name) != today.get(name)]
 
 
 def run_replay(
@@ -198,39 +211,12 @@ class ReplayStatus:
 def replay_status(replay: Replay, *, subscription: Subscription, claims: Claims, contexts: ContextLog) -> ReplayStatus:
     """How far a replay is."""
     counts = {"identical": 0, "different": 0, "without_live": 0}
-    for verdict in _compare(contexts, replay.id):
-        counts[verdict] += 1
+    for pair in pairs(contexts, replay.id):
+        if pair.new.status == "completed":
+            counts[pair.verdict] += 1
     return ReplayStatus(
         replay=replay,
         done=is_done(subscription, claims=claims),
         contexts=contexts.summary(replay.id),
         **counts,
     )
-
-
-def _compare(contexts: ContextLog, generation: int) -> Iterator[str]:
-    """For each result of a generation: identical to the live one, different, or without one."""
-    live = _Ahead(_digests(contexts, 0))
-    for event_position, pipeline, digest in _digests(contexts, generation):
-        found = live.at((event_position, pipeline))
-        yield "without_live" if found is None else "identical" if found == digest else "different"
-
-
-class _Ahead:
-    """Walks along one ascending stream of digests while asked for ascending keys."""
-
-    def __init__(self, rows: Iterator[tuple[int, str, str]]) -> None:
-        self._rows = rows
-        self._row = next(rows, None)
-
-    def at(self, key: tuple[int, str]) -> str | None:
-        while self._row is not None and self._row[:2] < key:
-            self._row = next(self._rows, None)
-        return self._row[2] if self._row is not None and self._row[:2] == key else None
-
-
-def _digests(contexts: ContextLog, generation: int) -> Iterator[tuple[int, str, str]]:
-    after = 0
-    while rows := contexts.digests(generation, after=after, limit=_PAGE):
-        yield from rows
-        after = rows[-1][0]

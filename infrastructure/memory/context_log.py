@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from application.ports.context_log import ContextLog, ContextStatus, RecordedContext
+from application.ports.context_log import ContextLog, ContextStatus, RecordedContext, Result
 from application.subscription import Selection
 from infrastructure.memory.tables import MemoryTables
 
@@ -32,10 +32,14 @@ class MemoryContextLog(ContextLog):
         counted = Counter((row.pipeline, row.status) for row in self._where(generation=generation))
         return sorted((pipeline, status, count) for (pipeline, status), count in counted.items())
 
-    def digests(self, generation: int, *, after: int, limit: int) -> list[tuple[int, str, str]]:
-        completed = self._where(generation=generation, status="completed")
-        found = sorted((row.event_position, row.pipeline, row.digest) for row in completed)
-        return [row for row in found if row[0] > after][:limit]
+    def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
+        rows = [
+            *self._where(generation=generation, status="dead"),
+            *self._where(generation=generation, status="completed"),
+        ]
+        found = {(row.event_position, row.pipeline): row for row in rows if row.event_position > after}
+        names = Result.__slots__
+        return [Result(**{name: getattr(found[key], name) for name in names}) for key in sorted(found)[:limit]]
 
     def _where(self, **columns: int | str) -> list[RecordedContext]:
         return self.read(Selection(where=columns), limit=self.head())

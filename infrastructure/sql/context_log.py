@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, union_all, update
 
-from application.ports.context_log import ContextLog, ContextStatus, NewContext, RecordedContext
+from application.ports.context_log import ContextLog, ContextStatus, NewContext, RecordedContext, Result
 from application.subscription import Selection
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import HeadRow, utc_text
@@ -56,19 +56,18 @@ class SqlContextLog(ContextLog):
         with self._database.reading() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
 
-    def digests(self, generation: int, *, after: int, limit: int) -> list[tuple[int, str, str]]:
-        statement = (
-            select(_CONTEXTS.c.event_position, _CONTEXTS.c.pipeline, _CONTEXTS.c.digest)
-            .where(
-                _CONTEXTS.c.status == "completed",
-                _CONTEXTS.c.generation == generation,
-                _CONTEXTS.c.event_position > after,
-            )
-            .order_by(_CONTEXTS.c.event_position, _CONTEXTS.c.pipeline)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+    def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
+        key = (_CONTEXTS.c.event_position, _CONTEXTS.c.pipeline)
+        columns = [_CONTEXTS.c[name] for name in Result.__slots__]
+        past = (_CONTEXTS.c.generation == generation, _CONTEXTS.c.event_position > after)
+        # Apart, as each has an index of its own.
+        completed = select(*columns).where(_CONTEXTS.c.status == "completed", *past).order_by(*key).limit(limit)
+        last = select(func.max(_CONTEXTS.c.position)).where(_CONTEXTS.c.status == "dead", *past)
+        dead = select(*columns).where(_CONTEXTS.c.position.in_(last.group_by(*key).order_by(*key).limit(limit)))
+        with self._database.snapshot() as connection:
+            rows = [Result(**row) for each in (dead, completed) for row in connection.execute(each).mappings()]
+        found = {row.key: row for row in rows}
+        return [found[key] for key in sorted(found)[:limit]]
 
 
 # The driver's own parameters, for SQLAlchemy would look at each value of each row.

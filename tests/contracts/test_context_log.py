@@ -29,7 +29,7 @@ def test_an_empty_log_has_head_zero_and_nothing_to_read(store: Store):
     assert store.contexts.head() == 0
     assert positions(store) == []
     assert store.contexts.of_event(1) == store.contexts.ended(0, limit=9) == store.contexts.summary(0) == []
-    assert store.contexts.digests(0, after=0, limit=9) == []
+    assert store.contexts.results(0, after=0, limit=9) == []
 
 
 def test_contexts_of_one_and_of_several_completions_have_gapless_positions_in_order(store: Store):
@@ -115,16 +115,31 @@ def test_the_summary_counts_a_generation_by_pipeline_and_status(store: Store):
     assert store.contexts.summary(1) == []
 
 
-def test_digests_are_those_of_completed_contexts_by_event(store: Store):
+def test_a_result_is_the_completed_context_of_an_event_else_its_last_dead_letter(store: Store):
     contexts = [
         NewContextFactory(event_position=3, digest="c"),
         NewContextFactory(event_position=1, digest="b", pipeline="b"),
         NewContextFactory(event_position=1, digest="a", pipeline="a"),
         NewContextFactory(event_position=2, digest="x", status="dead"),
-        NewContextFactory(event_position=3, digest="d", generation=1),
+        NewContextFactory(event_position=2, digest="f", status="failed"),
+        NewContextFactory(event_position=2, digest="y", status="dead"),
+        NewContextFactory(event_position=4, digest="z", status="dead"),
+        NewContextFactory(event_position=4, digest="d"),
+        NewContextFactory(event_position=3, digest="e", generation=1),
     ]
     complete(store, contexts)
-    assert store.contexts.digests(0, after=0, limit=9) == [(1, "a", "a"), (1, "b", "b"), (3, "orders", "c")]
-    assert store.contexts.digests(0, after=1, limit=9) == [(3, "orders", "c")]
-    assert store.contexts.digests(0, after=0, limit=1) == [(1, "a", "a")]
-    assert store.contexts.digests(1, after=0, limit=9) == [(3, "orders", "d")]
+
+    def results(generation: int, *, after: int = 0, limit: int = 9) -> list[tuple[int, int, str, str, str]]:
+        found = store.contexts.results(generation, after=after, limit=limit)
+        return [(row.position, row.event_position, row.pipeline, row.status, row.digest) for row in found]
+
+    assert results(0) == [
+        (3, 1, "a", "completed", "a"),
+        (2, 1, "b", "completed", "b"),
+        (6, 2, "orders", "dead", "y"),
+        (1, 3, "orders", "completed", "c"),
+        (8, 4, "orders", "completed", "d"),
+    ]
+    assert results(0, after=2) == results(0)[3:]
+    assert [results(0, limit=limit) for limit in range(1, 6)] == [results(0)[:limit] for limit in range(1, 6)]
+    assert results(1) == [(9, 3, "orders", "completed", "e")]

@@ -6,9 +6,10 @@ from typing import Any
 from application.engine import Batch, Engine, Outcome, Work
 from application.heart import Heart
 from application.ports.claims import Claim
-from application.ports.dispatcher import Dispatcher
+from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.journal import ClaimEnded, Journal
 from application.subscription import Selection, Subscription, of_pipeline
+from application.use_cases.processing import Processor
 from infrastructure.memory.dispatcher import MemoryDispatcher
 from infrastructure.memory.store import MemoryStore
 from tests.factories import NewContextFactory, NewEventFactory
@@ -93,3 +94,27 @@ class Bench:
 
     def backlog(self, name: str = "orders") -> Any:
         return self.store.claims.backlog([name])[name]
+
+
+class StrictJournal(MemoryJournal):
+    """A journal of a test in which no completion may be refused."""
+
+    def completion_refused(self, claim: Claim, error: Exception) -> None:
+        raise AssertionError(error)
+
+
+def engine_of(store: MemoryStore, processor: Processor, subscription: Subscription) -> Engine:
+    """An engine that runs the events of a store through a processor."""
+    work = Work(
+        subscription=subscription,
+        load=lambda selection, limit: store.events.read(selection, limit=limit),
+        handle=processor.process,
+    )
+    return Engine(
+        works={subscription.name: work},
+        claims=store.claims,
+        dispatcher=Silence(),
+        journal=StrictJournal(),
+        owner="test",
+        heart=Heart(store.claims, lease=30),
+    )

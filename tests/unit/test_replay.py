@@ -6,9 +6,6 @@ import pytest
 from pydantic import BaseModel
 
 from application.auditor import Auditor
-from application.engine import Engine, Work
-from application.heart import Heart
-from application.ports.dispatcher import Silence
 from application.subscription import Selection, of_pipeline
 from application.use_cases.processing import Processor
 from application.use_cases.replay import (
@@ -27,6 +24,7 @@ from domain.registry import PipelineRegistry
 from infrastructure.memory.store import MemoryStore
 from playhead import EmitEvent, TaskContext
 from tests.factories import NewEventFactory
+from tests.unit.engines import engine_of
 
 
 class Number(BaseModel):
@@ -48,32 +46,9 @@ def announce(context: TaskContext) -> TaskContext:
     return context.declare(EmitEvent(type="number.seen", data={"n": context.data.n}))
 
 
-class _Journal:
-    def claim_ended(self, ended) -> None: ...
-
-    def completion_refused(self, claim, error) -> None:
-        raise AssertionError(error)
-
-
 def registry_of(*nodes) -> PipelineRegistry:
     numbers = Pipeline("numbers", {"number.sent": Number, "number.seen": Number}, nodes)
     return PipelineRegistry([numbers])
-
-
-def engine_of(store: MemoryStore, processor: Processor, subscription) -> Engine:
-    work = Work(
-        subscription=subscription,
-        load=lambda selection, limit: store.events.read(selection, limit=limit),
-        handle=processor.process,
-    )
-    return Engine(
-        works={subscription.name: work},
-        claims=store.claims,
-        dispatcher=Silence(),
-        journal=_Journal(),
-        owner="test",
-        heart=Heart(store.claims, lease=30),
-    )
 
 
 @pytest.fixture
@@ -171,20 +146,20 @@ def test_events_may_be_named_and_an_unknown_one_is_not_found(store: MemoryStore)
     planned = plan(store, PlanReplay(ids=[events[7].id, events[1].id, events[1].id]))
     run(store, planned.replay)
 
-    assert [row[0] for row in store.contexts.digests(planned.replay.id, after=0, limit=10)] == [2, 8]
+    assert [row.event_position for row in store.contexts.results(planned.replay.id, after=0, limit=10)] == [2, 8]
     with pytest.raises(NotFound):
         plan(store, PlanReplay(ids=["01900000-0000-7000-8000-000000000000"]))
 
 
 def test_equal_code_gives_equal_digests_and_overwrites_nothing(store: MemoryStore) -> None:
-    live = store.contexts.digests(0, after=0, limit=100)
+    live = store.contexts.results(0, after=0, limit=100)
     planned = plan(store, PlanReplay(everything=True))
 
     run(store, planned.replay)
 
     result = status(store, planned.replay)
     assert (result.done, result.identical, result.different, result.without_live) == (True, 10, 0, 0)
-    assert store.contexts.digests(0, after=0, limit=100) == live
+    assert store.contexts.results(0, after=0, limit=100) == live
 
 
 def test_other_code_gives_other_digests(store: MemoryStore) -> None:

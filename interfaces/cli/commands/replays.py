@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -118,6 +119,57 @@ def status(replay_id: Id, as_json: Json = False) -> None:
 
     with opened() as container:
         _put_status(container, get_replay(replay_id, replays=container.replays()), as_json=as_json)
+
+
+@app.command()
+def diff(
+    replay_id: Id,
+    tolerance: Annotated[
+        float, typer.Option(help="Numbers so close, relative to the larger one, are equal.", min=0)
+    ] = 0.0,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A place that does not count, as /outputs/NODE/at; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what differs between a replay and the live results, by kind. Exit code 0: nothing, 1: something."""
+    from application.use_cases.comparing import compare
+    from application.use_cases.replay import get_replay, has_same_code
+    from domain.differences import Rules
+
+    with opened() as container:
+        replay = get_replay(replay_id, replays=container.replays())
+        same_code = has_same_code(
+            replay, events=container.events(), registry=container.registry(), fingerprints=container.fingerprints()
+        )
+        found = compare(
+            replay.id,
+            contexts=container.contexts(),
+            events=container.events(),
+            rules=Rules(tolerance=tolerance, ignored=tuple(ignore or ())),
+            run=container.run_without_trace() if same_code else None,
+        )
+    if as_json:
+        output.put_json({"id": replay.id, "count": replay.count, "noise_sought": same_code, **asdict(found)})
+    else:
+        _put_comparison(replay, found)
+        if not same_code:
+            output.say("noise was not sought: the code here is not the replay's")
+    if not found.same:
+        raise typer.Exit(output.SOME_FAILED)
+
+
+def _put_comparison(replay: Any, found: Any) -> None:
+    names = ("identical", "equivalent", "different", "without_live")
+    title = f"replay {replay.id}: {found.compared:,} of {replay.count:,} events compared"
+    output.put_table(
+        [name.replace("_", " ") for name in names], [[getattr(found, name) for name in names]], title=title
+    )
+    if found.classes:
+        rows = [(one.events, one.pipeline, one.node, one.place, one.words, one.examples[0]) for one in found.classes]
+        output.put_table(("events", "pipeline", "first at node", "place", "change", "for example"), rows)
+    for place in found.noise:
+        output.say(f"noise: {place} differs when the same code runs twice, and does not count")
 
 
 def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:

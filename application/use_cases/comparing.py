@@ -1,0 +1,188 @@
+"""Comparing: the results of a replay beside the live ones, what differs, and what the differences have in common."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from pydantic_core import from_json
+
+from application.ports.context_log import ContextLog, Result
+from application.ports.event_log import EventLog
+from application.subscription import Selection
+from domain.differences import Difference, Rules, differences
+from domain.events import RecordedEvent
+
+LIVE = 0
+"""The generation of live runs."""
+MAX_CLASSES = 500
+"""Classes that are told apart; differences of further ones are counted together by their place."""
+EXAMPLES = 3
+_PAGE = 5_000
+_READ = 200
+"""Pairs of contexts that are read at once; of the first so many, the events are run twice to find noise."""
+
+Run = Callable[[RecordedEvent], Mapping[str, Any] | None]
+"""Runs an event through today's code and gives the members of its context; None where the run fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A result of a generation, and the live one of the same event and pipeline, if there is one."""
+
+    new: Result
+    old: Result | None
+
+    @property
+    def verdict(self) -> str:
+        """`identical`, `different` or `without_live`."""
+        if self.old is None:
+            return "without_live"
+        same = (self.old.status, self.old.digest) == (self.new.status, self.new.digest)
+        return "identical" if same and self.new.status == "completed" else "different"
+
+
+def pairs(contexts: ContextLog, generation: int) -> Iterator[Pair]:
+    """Every result of a generation beside the live one, by event position."""
+    live = _results(contexts, LIVE)
+    old = next(live, None)
+    for new in _results(contexts, generation):
+        while old is not None and old.key < new.key:
+            old = next(live, None)
+        yield Pair(new=new, old=old if old is not None and old.key == new.key else None)
+
+
+def _results(contexts: ContextLog, generation: int) -> Iterator[Result]:
+    after = 0
+    while rows := contexts.results(generation, after=after, limit=_PAGE):
+        yield from rows
+        after = rows[-1].event_position
+
+
+@dataclass(slots=True, kw_only=True)
+class DifferenceClass:
+    """Differences of one kind: at one place of a pipeline's results, from one node on, changed in the same words.
+
+    `node` is the first of the event's nodes whose output or effects differ. `events` counts events, of which
+    `examples` names some by id.
+    """
+
+    pipeline: str
+    node: str
+    place: str
+    words: str
+    events: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Comparison:
+    """What became of each result of a replay beside the live one.
+
+    `equivalent`: other digests, and no difference that counts. `noise` are places that differ when the same code runs
+    twice; they do not count. `same` is whether nothing differs.
+    """
+
+    compared: int = 0
+    identical: int = 0
+    equivalent: int = 0
+    different: int = 0
+    without_live: int = 0
+    noise: Sequence[str] = ()
+    classes: list[DifferenceClass] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        return not self.different and not self.without_live
+
+
+def compare(
+    generation: int, *, contexts: ContextLog, events: EventLog, rules: Rules, run: Run | None = None
+) -> Comparison:
+    """Compare a generation with the live results.
+
+    `run` is the code that made the generation: events that differ are run twice through it, and what differs then is
+    noise. Without it nothing is taken for noise.
+    """
+    comparison = Comparison()
+    classes: dict[tuple[str, ...], DifferenceClass] = {}
+    different = _counted(pairs(contexts, generation), comparison)
+    while page := list(islice(different, _READ)):
+        by_position = {event.position: event for event in _events(page, events)}
+        if run is not None:
+            # Sought in the first page alone, for code makes noise at the same places in every event.
+            comparison.noise, run = noise(by_position.values(), run), None
+            rules = Rules(tolerance=rules.tolerance, ignored=(*rules.ignored, *comparison.noise))
+        members = _members(page, contexts)
+        for pair in page:
+            assert pair.old is not None
+            found = _differences(members[pair.old.position], members[pair.new.position], rules)
+            if not found:
+                comparison.equivalent += 1
+                continue
+            comparison.different += 1
+            _classify(classes, pair.new.pipeline, found, by_position[pair.new.event_position].id)
+    comparison.classes = sorted(classes.values(), key=lambda each: (-each.events, each.pipeline, each.place))
+    return comparison
+
+
+def noise(sample: Iterable[RecordedEvent], run: Run) -> Sequence[str]:
+    """The places at which two runs of one event through the same code differ."""
+    places: dict[str, None] = {}
+    for event in sample:
+        first, second = run(event), run(event)
+        if first is not None and second is not None:
+            places.update(dict.fromkeys(each.place for each in differences(first, second, Rules())))
+    return tuple(places)
+
+
+def _counted(found: Iterable[Pair], comparison: Comparison) -> Iterator[Pair]:
+    """Count the verdicts; the pairs that must be looked at."""
+    for pair in found:
+        comparison.compared += 1
+        if pair.verdict == "different":
+            yield pair
+        elif pair.verdict == "identical":
+            comparison.identical += 1
+        else:
+            comparison.without_live += 1
+
+
+def _events(page: Sequence[Pair], events: EventLog) -> list[RecordedEvent]:
+    positions = tuple(sorted({pair.new.event_position for pair in page}))
+    return events.read(Selection(positions=positions), limit=len(positions))
+
+
+def _members(page: Sequence[Pair], contexts: ContextLog) -> dict[int, Mapping[str, Any]]:
+    wanted = sorted({result.position for pair in page for result in (pair.new, pair.old) if result is not None})
+    rows = contexts.read(Selection(positions=tuple(wanted)), limit=len(wanted))
+    return {row.position: from_json(row.context) for row in rows}
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], rules: Rules) -> Sequence[Difference]:
+    """What differs between two contexts. A run that failed is compared by how it failed, and by nothing else."""
+    ends = [_end(each) for each in (old, new)]
+    if ends[0] == ends[1]:
+        return differences(old, new, rules) if ends[0] is None else ()
+    before, after = ("completed" if end is None else f"dead by {end[1]}" for end in ends)
+    node = next((end[0] for end in reversed(ends) if end is not None), "")
+    return [Difference(node=node, pointer="/run/status", old=before, new=after)]
+
+
+def _end(members: Mapping[str, Any]) -> tuple[str, str] | None:
+    failure = members["run"].get("failure")
+    return None if failure is None else (failure["node"] or "", failure["type"])
+
+
+def _classify(
+    classes: dict[tuple[str, ...], DifferenceClass], pipeline: str, found: Sequence[Difference], event_id: str
+) -> None:
+    first = found[0].node
+    keys = dict.fromkeys((pipeline, first, each.place, each.words) for each in found)
+    for key in keys:
+        if key not in classes and len(classes) >= MAX_CLASSES:
+            key = (*key[:3], "and other changes")  # noqa: PLW2901  # so many kinds are counted together
+        one = classes.setdefault(key, DifferenceClass(pipeline=key[0], node=key[1], place=key[2], words=key[3]))
+        one.events += 1
+        if len(one.examples) < EXAMPLES:
+            one.examples.append(event_id)
