@@ -186,6 +186,38 @@ def test_a_replay_is_planned_run_and_told_of(cli: Cli, ran: list[str]):
     assert cli("events", "show", ran[0]).out.count("attempt 1") == 2
 
 
+def test_a_replay_of_the_same_code_differs_in_nothing(cli: Cli, ran: list[str]):
+    cli("replay", "plan", "--all")
+    cli("replay", "run", "1")
+    ended = cli("replay", "diff", "1", "--json")
+
+    assert ended.code == 0
+    assert (ended.json["compared"], ended.json["identical"], ended.json["classes"]) == (4, 4, [])
+    assert cli("replay", "diff", "1").code == 0
+    assert cli("replay", "diff", "2").code == 3
+
+
+def test_a_replay_of_other_code_differs_by_kind_and_ends_with_1(cli: Cli, sqlite_url: str):
+    cli.module("things_pipelines", THINGS)
+    with served(sqlite_url, cli.home, engine=True, pipelines="things_pipelines") as http:
+        event_id = http.post({"type": "thing.seen", "data": {"n": 2}}).json()["event_id"]
+        wait_until(lambda: http.get(f"/tasks/{event_id}").json()["state"] == "SUCCESS")
+    cli.module("other_things", THINGS.replace("2 *", "3 *"))
+    cli("replay", "plan", "--all")
+    cli("replay", "run", "1")
+    ended = cli("replay", "diff", "1", "--json")
+    told = cli("replay", "diff", "1")
+    tolerant = cli("replay", "diff", "1", "--tolerance", "0.5", "--json")
+    ignorant = cli("replay", "diff", "1", "--ignore", "/outputs/double", "--json")
+
+    assert (ended.code, told.code, tolerant.code, ignorant.code) == (1, 1, 0, 0)
+    [one] = json.loads(ended.out)["classes"]
+    assert (one["node"], one["place"], one["words"]) == ("double", "/outputs/double", "another number")
+    assert one["examples"] == [event_id]
+    assert all(word in told.out for word in ("another number", "/outputs/double", event_id))
+    assert (tolerant.json["equivalent"], tolerant.json["noise_sought"]) == (1, True)
+
+
 def test_a_replay_by_id_or_position_takes_no_other_event(cli: Cli, ran: list[str]):
     by_id = cli("replay", "plan", "--id", ran[0], "--id", ran[2], "--json").json
     by_position = cli("replay", "plan", "--position", "2..3", "--json").json
