@@ -1,6 +1,7 @@
 """Replay: run stored events again through today's pipelines, into a generation of its own."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,13 +13,19 @@ from application.ports.context_log import ContextLog, ContextStatus
 from application.ports.event_log import EventLog
 from application.ports.replays import Replay, Replays
 from application.subscription import Selection, Subscription
-from application.use_cases.comparing import pairs
+from application.use_cases.comparing import Run, pairs
 from application.use_cases.events import get_event
 from domain.errors import InvalidReplay, NotFound
+from domain.events import RecordedEvent
 from domain.registry import PipelineRegistry
 
 MAX_IDS = 10_000
 """Events that a plan may name one by one."""
+FIRST = 5
+SAMPLED = 100
+"""Events that a plan runs in memory."""
+APPEND_SECONDS = 0.0001
+"""What reading an event and appending its context cost beside its run, on two cores: docs/performance.md."""
 _PAUSE_SECONDS = 0.2
 
 
@@ -27,7 +34,8 @@ class PlanReplay:
     """Plan to run events again: those named, or those that fit all of the filters; `everything` says all.
 
     `pipeline` is the one that the events were routed to; `since` (inclusive) and `until` (exclusive) bound the
-    event's time, `first` and `last` (both inclusive) its position.
+    event's time, `first` and `last` (both inclusive) its position; `listed`, as `list_positions` gives them, are the
+    only ones there are.
     """
 
     ids: Sequence[str] = ()
@@ -37,22 +45,32 @@ class PlanReplay:
     until: datetime | None = None
     first: int | None = None
     last: int | None = None
+    listed: Sequence[int] | None = None
     everything: bool = False
 
     @property
     def is_filter(self) -> bool:
         """Whether anything but ids narrows the selection."""
-        bounds = (self.type, self.pipeline, self.since, self.until, self.first, self.last)
+        bounds = (self.type, self.pipeline, self.since, self.until, self.first, self.last, self.listed)
         return any(bound is not None for bound in bounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A kept replay, how many events of each type it selects, and which types have no pipeline today."""
+    """A kept replay, how many events of each type it selects, and which types have no pipeline today.
+
+    `first` are some of its events. Of the first `sampled`, run in memory, `effects` counts what they would declare, by
+    kind, `failing` those whose run fails. `seconds` is how long all of it would take at that rate, in one process.
+    """
 
     replay: Replay
     by_type: Mapping[str, int]
     without_pipeline: Sequence[str]
+    first: Sequence[RecordedEvent]
+    sampled: int
+    effects: Mapping[str, int]
+    failing: int
+    seconds: float
 
 
 def plan_replay(
@@ -63,8 +81,10 @@ def plan_replay(
     registry: PipelineRegistry,
     fingerprints: Mapping[str, str],
     auditor: Auditor,
+    run: Run,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Plan:
-    """Freeze a selection and the code it is meant for. Writes no context.
+    """Freeze a selection and the code it is meant for. Writes no context; `run` is that code, and writes none either.
 
     Raises:
         InvalidReplay: nothing narrows the selection and `everything` is not said, or it selects no event.
@@ -79,7 +99,20 @@ def plan_replay(
     replay = replays.create(selection, code, sum(by_type.values()))
     # Only now has it an id; and a plan changes nothing.
     auditor.record("replay.plan", str(replay.id), count=replay.count)
-    return Plan(replay=replay, by_type=by_type, without_pipeline=without)
+    sample = events.read(selection, limit=SAMPLED)
+    began = clock()
+    made = [members for event in sample if (members := run(event)) is not None]
+    seconds = (clock() - began) / len(sample) + APPEND_SECONDS
+    return Plan(
+        replay=replay,
+        by_type=by_type,
+        without_pipeline=without,
+        first=sample[:FIRST],
+        sampled=len(sample),
+        effects=Counter(effect["kind"] for members in made for effect in members["effects"]),
+        failing=len(sample) - len(made),
+        seconds=seconds * replay.count,
+    )
 
 
 def _code_for(types: Iterable[str], registry: PipelineRegistry, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
@@ -103,13 +136,17 @@ def _freeze(command: PlanReplay, events: EventLog) -> Selection:
         raise InvalidReplay("Every event is meant, and a filter narrows it: say one of them.")
     head = events.head()
     where = {"type": command.type, "route": command.pipeline}
-    return Selection(
+    selection = Selection(
         where={name: value for name, value in where.items() if value is not None},
         since=command.since,
         until=command.until,
         after=max(0, (command.first or 1) - 1),
         last=head if command.last is None else min(command.last, head),
+        positions=None if command.listed is None else tuple(command.listed),
     )
+    if command.listed is None:
+        return selection
+    return Selection(positions=tuple(event.position for event in events.stream(selection)))
 
 
 def get_replay(replay_id: int, *, replays: Replays) -> Replay:

@@ -137,6 +137,7 @@ class Service(RuleBasedStateMachine):
             registry=REGISTRY,
             fingerprints=container.fingerprints(),
             auditor=container.auditor(),
+            run=container.run_without_trace(),
         )
         engine = container.replay_engine(planned.replay)
         [work] = engine.works.values()

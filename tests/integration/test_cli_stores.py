@@ -176,7 +176,10 @@ def test_a_replay_is_planned_run_and_told_of(cli: Cli, ran: list[str]):
     done = cli("replay", "run", str(planned["id"]), "--json").json
     again = cli("replay", "run", str(planned["id"]), "--json").json
 
-    assert set(planned) == {"id", "count", "by_type", "without_pipeline", "fingerprints"}
+    named = {"id", "count", "by_type", "without_pipeline", "fingerprints"}
+    assert set(planned) == named | {"first", "sampled", "effects", "failing", "seconds"}
+    assert (planned["first"], planned["sampled"], planned["failing"]) == (ran, 3, 0)
+    assert planned["effects"] == {"index_document": 3, "emit_event": 1}
     assert (planned["count"], planned["by_type"]) == (3, {"flight.recorded": 3})
     assert set(before) == {"id", "done", "count", "contexts", "identical", "different", "without_live"}
     assert (before["done"], before["contexts"]) == (False, [])
@@ -224,6 +227,20 @@ def test_a_replay_by_id_or_position_takes_no_other_event(cli: Cli, ran: list[str
 
     assert (by_id["count"], by_position["count"]) == (2, 2)
     assert cli("replay", "plan", "--id", "nope").code == 3
+
+
+def test_a_replay_is_planned_by_what_events_are_now(cli: Cli, ran: list[str]):
+    by_query = cli("replay", "plan", "--query", "arr_delay:>100", "--json").json
+    by_status = cli("replay", "plan", "--status", "succeeded", "--type", "flight.recorded", "--json").json
+    cli("replay", "run", "1")
+    by_generation = cli("replay", "plan", "--generation", "1", "--json").json
+
+    assert (by_query["count"], by_status["count"]) == (2, 3)
+    assert by_generation["first"] == by_query["first"]
+    assert cli("replay", "plan", "--dead").code == 2
+    assert cli("replay", "plan", "--dead", "--status", "queued").code == 2
+    assert cli("replay", "plan", "--status", "nonsense").code == 2
+    assert cli("replay", "plan", "--query", "a:(").code == 2
 
 
 def test_a_replay_of_other_code_than_was_planned_ends_with_2(cli: Cli, sqlite_url: str):

@@ -274,7 +274,13 @@ class Scenario:
         ports = {"events": container.events(), "registry": self._registry, "fingerprints": container.fingerprints()}
         replays = container.replays()
         if not replays.list():
-            plan_replay(PlanReplay(everything=True), replays=replays, auditor=container.auditor(), **ports)
+            plan_replay(
+                PlanReplay(everything=True),
+                replays=replays,
+                auditor=container.auditor(),
+                run=lambda _: None,
+                **ports,
+            )
         replay = replays.get(replays.list()[0].id)
         assert replay is not None
         require_same_code(replay, **ports)

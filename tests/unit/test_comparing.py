@@ -95,6 +95,7 @@ def replayed(store: MemoryStore, *nodes: object, rules: Rules = EXACT, seek_nois
         registry=registry_of(*nodes),
         fingerprints=processor.fingerprints(),
         auditor=auditor,
+        run=processor.members,
     ).replay
     subscription = subscription_of(replay, batch=7, lease=30)
     engine = engine_of(store, Processor(registry_of(*nodes), generation=replay.id), subscription)

@@ -1,14 +1,17 @@
 """Replay: frozen plans, resumable runs, equal digests, no second follow-up."""
 
 from collections.abc import Sequence
+from itertools import count
 
 import pytest
 from pydantic import BaseModel
 
 from application.auditor import Auditor
 from application.subscription import Selection, of_pipeline
+from application.use_cases.listing import list_positions
 from application.use_cases.processing import Processor
 from application.use_cases.replay import (
+    APPEND_SECONDS,
     PlanReplay,
     get_replay,
     is_done,
@@ -21,6 +24,7 @@ from application.use_cases.replay import (
 from domain.errors import InvalidReplay, NotFound
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
+from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from playhead import EmitEvent, TaskContext
 from tests.factories import NewEventFactory
@@ -44,6 +48,13 @@ def triple(context: TaskContext) -> int:
 @node
 def announce(context: TaskContext) -> TaskContext:
     return context.declare(EmitEvent(type="number.seen", data={"n": context.data.n}))
+
+
+@node
+def picky(context: TaskContext) -> int:
+    if context.data.n > 7:
+        raise ValueError("too much")
+    return 0
 
 
 def registry_of(*nodes) -> PipelineRegistry:
@@ -77,6 +88,8 @@ def plan(store: MemoryStore, command: PlanReplay, *nodes):
         registry=registry,
         fingerprints=fingerprints,
         auditor=Auditor("cli:somebody", store.audit),
+        run=Processor(registry).members,
+        clock=count().__next__,
     )
 
 
@@ -121,6 +134,48 @@ def test_a_plan_writes_no_context(store: MemoryStore) -> None:
     plan(store, PlanReplay(everything=True))
 
     assert store.contexts.head() == before
+
+
+def test_a_plan_tells_what_it_would_do(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(everything=True), double, announce, picky)
+
+    assert [event.position for event in planned.first] == [1, 2, 3, 4, 5]
+    assert (planned.sampled, planned.failing) == (10, 2)
+    assert planned.effects == {"emit_event": 8, "index_document": 8}
+    # The clock ticks once a look: a second for the sample, and what appending takes.
+    assert planned.seconds == pytest.approx(1 + 10 * APPEND_SECONDS)
+
+
+def test_what_is_listed_is_frozen_with_the_filters(store: MemoryStore) -> None:
+    planned = plan(store, PlanReplay(listed=[2, 3, 7, 99], first=3))
+
+    assert planned.replay.selection == Selection(positions=(3, 7))
+    assert planned.replay.count == 2
+    with pytest.raises(InvalidReplay, match="No event fits"):
+        plan(store, PlanReplay(listed=[]))
+
+
+def listed(store: MemoryStore, **asked) -> Sequence[int] | None:
+    return list_positions(states=store.states, contexts=store.contexts, index=MemorySearchIndex(), **asked)
+
+
+def test_events_are_listed_by_what_they_are_now(store: MemoryStore) -> None:
+    replayed = plan(store, PlanReplay(first=4, last=6)).replay
+    run(store, replayed)
+    store.events.append([NewEventFactory(type="number.sent", data='{"n": 10}', route="numbers")])
+
+    assert listed(store) is None
+    assert listed(store, status="succeeded") == list(range(1, 11))
+    assert listed(store, status="queued") == [11]
+    assert listed(store, generation=replayed.id) == [4, 5, 6]
+    assert listed(store, generation=replayed.id, status="queued") == []
+
+
+def test_so_many_events_are_not_listed(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("application.use_cases.listing.MAX_LISTED", 9)
+
+    with pytest.raises(InvalidReplay, match="more than 9 events with status succeeded"):
+        listed(store, status="succeeded")
 
 
 def test_what_is_appended_after_the_plan_is_not_replayed(store: MemoryStore) -> None:
@@ -188,6 +243,7 @@ def test_a_replay_is_refused_when_a_pipeline_has_come_or_gone_since_the_plan(sto
         registry=none,
         fingerprints={},
         auditor=Auditor("cli:somebody", store.audit),
+        run=Processor(none).members,
     )
     planned = plan(store, PlanReplay(everything=True))
 

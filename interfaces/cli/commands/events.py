@@ -7,6 +7,7 @@ import typer
 
 from interfaces.cli import output
 from interfaces.cli.commands.effects import put_state
+from interfaces.cli.statuses import Status, checked
 from interfaces.cli.stores import opened
 from interfaces.cli.times import utc, written
 
@@ -18,24 +19,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_(
     type_: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only of this subject.")] = None,
-    status: Annotated[
-        str | None,
-        typer.Option(help="queued, running, retrying, succeeded, failed, discarded or unrouted."),
-    ] = None,
+    status: Status = None,
     since: Annotated[datetime | None, typer.Option(help="Not before this time.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Before this time.")] = None,
     limit: Annotated[int, typer.Option(help="How many.", min=1, max=1000)] = 20,
     as_json: Json = False,
 ) -> None:
     """List events, newest first."""
-    from typing import get_args
+    from application.ports.task_states import EventFilter
 
-    from application.ports.task_states import EventFilter, TaskStatus
-    from domain.errors import InvalidRequest
-
-    if status is not None and status not in get_args(TaskStatus):
-        raise InvalidRequest(f"--status {status}: it is one of {', '.join(get_args(TaskStatus))}.")
-    wanted = EventFilter(type=type_, subject=subject, status=status, since=utc(since), until=utc(until))  # type: ignore[arg-type]  # checked above
+    wanted = EventFilter(type=type_, subject=subject, status=checked(status), since=utc(since), until=utc(until))
     with opened() as container:
         listed = container.states().find(wanted, limit=limit)
     if as_json:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from interfaces.cli import output
+from interfaces.cli.statuses import Status, checked
 from interfaces.cli.stores import opened
-from interfaces.cli.times import utc
+from interfaces.cli.times import utc, written
 
 app = typer.Typer(help="Run stored events again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,28 +27,46 @@ def plan(
     since: Annotated[datetime | None, typer.Option(help="Events whose time is not before this one.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Events whose time is before this one.")] = None,
     position: Annotated[str | None, typer.Option(help="A..B, A.. or ..B: these positions, both included.")] = None,
+    status: Status = None,
+    dead: Annotated[bool, typer.Option("--dead", help="Dead letters: the same as --status failed.")] = False,
+    query: Annotated[str | None, typer.Option(help="Events whose result this search finds now.")] = None,
+    generation: Annotated[
+        int | None, typer.Option(help="Events that an earlier replay, of this id, has a result of.", min=0)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every event.")] = False,
     as_json: Json = False,
 ) -> None:
     """Freeze which events are meant, and for which code. Nothing runs yet."""
+    from application.use_cases.listing import list_positions
     from application.use_cases.replay import PlanReplay, plan_replay
     from domain.errors import InvalidRequest
     from infrastructure.settings import typed
 
     if types and len(types) > 1:
         raise InvalidRequest("--type may be given once; make a plan for each type.")
+    if dead and status not in {None, "failed"}:
+        raise InvalidRequest(f"--dead means --status failed, not {status}: leave one of them out.")
     first, last = _positions(position)
-    command = PlanReplay(
-        ids=ids or (),
-        type=types[0] if types else None,
-        pipeline=pipeline,
-        since=utc(since),
-        until=utc(until),
-        first=first,
-        last=last,
-        everything=everything,
-    )
     with opened() as container:
+        listed = list_positions(
+            status="failed" if dead else checked(status),
+            query=query,
+            generation=generation,
+            states=container.states(),
+            contexts=container.contexts(),
+            index=container.search_index(),
+        )
+        command = PlanReplay(
+            ids=ids or (),
+            type=types[0] if types else None,
+            pipeline=pipeline,
+            since=utc(since),
+            until=utc(until),
+            first=first,
+            last=last,
+            listed=listed,
+            everything=everything,
+        )
         planned = plan_replay(
             command,
             events=container.events(),
@@ -55,6 +74,7 @@ def plan(
             registry=container.registry(),
             fingerprints=container.fingerprints(),
             auditor=container.auditor(),
+            run=container.run_without_trace(),
         )
     replay = planned.replay
     if as_json:
@@ -65,10 +85,24 @@ def plan(
                 "by_type": planned.by_type,
                 "without_pipeline": planned.without_pipeline,
                 "fingerprints": replay.fingerprints,
+                "first": [event.id for event in planned.first],
+                "sampled": planned.sampled,
+                "effects": planned.effects,
+                "failing": planned.failing,
+                "seconds": round(planned.seconds, 1),
             }
         )
         return
     output.put_table(("type", "events"), planned.by_type.items(), title=f"replay {replay.id}: {replay.count:,} events")
+    output.put_table(
+        ("first", "type", "subject", "time"),
+        [(event.id, event.type, event.subject, written(event.time)) for event in planned.first],
+    )
+    output.put_table(("pipeline", "code"), [(name, code[:12]) for name, code in replay.fingerprints.items()])
+    effects = ", ".join(f"{count:,} {kind}" for kind, count in planned.effects.items()) or "no effects"
+    failing = f"; {planned.failing:,} would fail" if planned.failing else ""
+    output.say(f"the first {planned.sampled:,} would declare {effects}{failing}")
+    output.say(f"all of it: about {planned.seconds:,.0f} s in one process, at the rate of these")
     for name in planned.without_pipeline:
         output.say(f"no pipeline accepts {name!r} today: those events will be dead in this generation")
     output.say(f"run it with: {typed(f'replay run {replay.id}')}")

@@ -48,6 +48,7 @@ class Replayer(Process):
                 registry=container.registry(),
                 fingerprints=container.fingerprints(),
                 auditor=container.auditor(),
+                run=lambda _: None,
             )
         replay = replays.list()[0]
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
