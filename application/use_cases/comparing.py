@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic_core import from_json
 from application.ports.context_log import ContextLog, Result
 from application.ports.event_log import EventLog
 from application.subscription import Selection
-from domain.differences import Difference, Rules, differences
+from domain.differences import MISSING, Difference, Rules, differences
 from domain.events import RecordedEvent
 
 LIVE = 0
@@ -64,13 +65,15 @@ class DifferenceClass:
     """Differences of one kind: at one place of a pipeline's results, from one node on, changed in the same words.
 
     `node` is the first of the event's nodes whose output or effects differ. `events` counts events, of which
-    `examples` names some by id.
+    `examples` names some by id; `old` and `new` are the first one's values there, None where there is none.
     """
 
     pipeline: str
     node: str
     place: str
     words: str
+    old: Any
+    new: Any
     events: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -80,7 +83,8 @@ class Comparison:
     """What became of each result of a replay beside the live one.
 
     `equivalent`: other digests, and no difference that counts. `noise` are places that differ when the same code runs
-    twice; they do not count. `same` is whether nothing differs.
+    twice; they do not count. `same` is whether nothing differs. `different_by_day` counts events by the UTC day of
+    their time, `YYYY-MM-DD`.
     """
 
     compared: int = 0
@@ -88,6 +92,7 @@ class Comparison:
     equivalent: int = 0
     different: int = 0
     without_live: int = 0
+    different_by_day: dict[str, int] = field(default_factory=dict)
     noise: Sequence[str] = ()
     classes: list[DifferenceClass] = field(default_factory=list)
 
@@ -121,7 +126,10 @@ def compare(
                 comparison.equivalent += 1
                 continue
             comparison.different += 1
-            _classify(classes, pair.new.pipeline, found, by_position[pair.new.event_position].id)
+            event = by_position[pair.new.event_position]
+            day = event.time.astimezone(UTC).date().isoformat()
+            comparison.different_by_day[day] = comparison.different_by_day.get(day, 0) + 1
+            _classify(classes, pair.new.pipeline, found, event.id)
     comparison.classes = sorted(classes.values(), key=lambda each: (-each.events, each.pipeline, each.place))
     return comparison
 
@@ -178,11 +186,15 @@ def _classify(
     classes: dict[tuple[str, ...], DifferenceClass], pipeline: str, found: Sequence[Difference], event_id: str
 ) -> None:
     first = found[0].node
-    keys = dict.fromkeys((pipeline, first, each.place, each.words) for each in found)
-    for key in keys:
+    kinds = {(each.place, each.words): each for each in reversed(found)}
+    for (place, words), each in reversed(kinds.items()):
+        key = (pipeline, first, place, words)
         if key not in classes and len(classes) >= MAX_CLASSES:
-            key = (*key[:3], "and other changes")  # noqa: PLW2901  # so many kinds are counted together
-        one = classes.setdefault(key, DifferenceClass(pipeline=key[0], node=key[1], place=key[2], words=key[3]))
+            key = (*key[:3], "and other changes")
+        if key not in classes:
+            old, new = (None if value is MISSING else value for value in (each.old, each.new))
+            classes[key] = DifferenceClass(pipeline=pipeline, node=first, place=place, words=key[3], old=old, new=new)
+        one = classes[key]
         one.events += 1
         if len(one.examples) < EXAMPLES:
             one.examples.append(event_id)

@@ -130,9 +130,10 @@ def test_a_changed_rule_is_found_in_every_affected_event_with_its_node(store: Me
     ids = [event.id for event in store.events.read(Selection(), limit=100)][16:19]
     common = {"pipeline": "flights", "node": "classify", "events": 5, "examples": ids}
     assert found.classes == [
-        DifferenceClass(place="/outputs/classify/status", words="late → on_time", **common),
-        DifferenceClass(place="/outputs/tell", words="LATE → ON_TIME", **common),
+        DifferenceClass(place="/outputs/classify/status", words="late → on_time", old="late", new="on_time", **common),
+        DifferenceClass(place="/outputs/tell", words="LATE → ON_TIME", old="LATE", new="ON_TIME", **common),
     ]
+    assert sum(found.different_by_day.values()) == 5
 
 
 def test_what_differs_between_two_runs_of_the_same_code_is_noise(store: MemoryStore) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -164,6 +165,7 @@ def diff(
     ignore: Annotated[
         list[str] | None, typer.Option(help="A place that does not count, as /outputs/NODE/at; may be repeated.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file as well.")] = None,
     as_json: Json = False,
 ) -> None:
     """Tell what differs between a replay and the live results, by kind. Exit code 0: nothing, 1: something."""
@@ -183,6 +185,13 @@ def diff(
             rules=Rules(tolerance=tolerance, ignored=tuple(ignore or ())),
             run=container.run_without_trace() if same_code else None,
         )
+    if html is not None:
+        from interfaces.cli.comparison_page import comparison_page
+
+        try:
+            html.write_text(comparison_page(replay, found), encoding="utf-8")
+        except OSError as error:
+            output.fail(f"{html} cannot be written: {error.strerror}", output.BAD_USAGE)
     if as_json:
         output.put_json({"id": replay.id, "count": replay.count, "noise_sought": same_code, **asdict(found)})
     else:
