@@ -37,8 +37,12 @@ class LocalPulse(Pulse):
         self._last = self._clock()
 
 
+ABSENT_SECONDS = 10.0
+"""Who has not looked for so long was itself stopped, or waited for the database: it may have missed nothing."""
+
+
 class Watchdog:
-    """Looks whether there is work that could be claimed now, and nobody here claims."""
+    """Looks every few seconds whether there is work that could be claimed now, and nobody here claims."""
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Watchdog:
         self._patience = patience
         self._clock = clock
         self._since: float | None = None
+        self._looked = clock()
         self.stalled: str | None = None
         """The subscription with work that nobody here claims, as of the last look; None while all is well."""
 
@@ -65,10 +70,13 @@ class Watchdog:
         Raises:
             Unavailable: the database cannot be reached. Nothing could be claimed meanwhile.
         """
+        now = self._clock()
+        if now - self._looked > ABSENT_SECONDS:
+            self._since = None
+        self._looked = now
         self.stalled, since, self._since = None, self._since, None
         name = next((each.name for each in self._subscriptions if self._claims.claimable(each)), None)
         if name is not None:
-            now = self._clock()
             self._since = now if since is None else since
             if now - max(self._since, self._pulse.last) >= self._patience:
                 self.stalled = name

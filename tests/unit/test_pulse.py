@@ -55,6 +55,15 @@ def test_an_old_pulse_is_no_fault_of_work_that_came_just_now() -> None:
     assert yard.after(20) is None
 
 
+def test_a_process_that_was_stopped_begins_to_count_when_it_goes_on() -> None:
+    yard = Yard()
+    yard.append()
+    yard.after(20)
+    yard.now += 60
+    assert yard.after(30) is None
+    assert yard.after(2) == "orders"
+
+
 def test_work_that_was_claimed_by_another_meanwhile_is_none() -> None:
     yard = Yard()
     yard.append()
