@@ -11,7 +11,7 @@ from interfaces.http.access import Guard, secured
 from interfaces.http.dependencies import Api
 from interfaces.http.documented import COMPONENTS
 from interfaces.http.request_log import RequestLog
-from interfaces.http.routes import dead_letters, effects, events, health, search, tasks
+from interfaces.http.routes import dead_letters, effects, events, health, replays, search, tasks
 
 
 class _App(FastAPI):
@@ -47,6 +47,7 @@ def routes() -> FastAPI:
         tasks.router,
         dead_letters.router,
         effects.router,
+        replays.router,
         search.router,
         health.router,
     ):

@@ -1,6 +1,6 @@
 """What the routes may touch: the ports of one container, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.log_ids import LogIds
+from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from application.pulse import Watchdog
+from application.use_cases.comparing import Run
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
 from infrastructure.container import Container
@@ -43,6 +45,9 @@ class Api:
     log_ids: LogIds
     states: TaskStates
     dead_letters: DeadLetters
+    replays: Replays
+    fingerprints: Callable[[], Mapping[str, str]]
+    run_without_trace: Callable[[], Run]
     dispatcher: Dispatcher
     audit: Audit
     search_index: SearchIndex
@@ -68,6 +73,9 @@ class Api:
             log_ids=container.log_ids(),
             states=container.states(),
             dead_letters=container.dead_letters(),
+            replays=container.replays(),
+            fingerprints=container.fingerprints,
+            run_without_trace=container.run_without_trace,
             dispatcher=container.dispatcher(),
             audit=container.audit(),
             search_index=container.search_index(),
@@ -79,6 +87,10 @@ class Api:
             watchdog=container.watchdog(),
             metrics=container.metrics(),
         )
+
+    def replay_ports(self) -> dict[str, Any]:
+        """What a plan is made and judged by."""
+        return {"events": self.events, "registry": self.registry, "fingerprints": self.fingerprints()}
 
     def task_ports(self) -> dict[str, Any]:
         """What reading a task touches."""

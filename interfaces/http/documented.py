@@ -6,6 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from interfaces.http.dead_letter_models import ChosenBody, DiscardBody
 from interfaces.http.effect_schemas import EFFECT_SCHEMAS
+from interfaces.http.replay_models import PlanBody
 from interfaces.http.search_models import SearchBody
 
 
@@ -132,7 +133,8 @@ _RECORDED_EVENT = {
     },
 }
 _READ = models_json_schema(
-    [(model, "validation") for model in (SearchBody, ChosenBody, DiscardBody)], ref_template=ref("{model}")["$ref"]
+    [(model, "validation") for model in (SearchBody, ChosenBody, DiscardBody, PlanBody)],
+    ref_template=ref("{model}")["$ref"],
 )[1]["$defs"]
 COMPONENTS: dict[str, Any] = {
     "Problem": _PROBLEM,
@@ -289,6 +291,13 @@ REQUEUE: dict[str, Any] = {
 DISCARD: dict[str, Any] = {
     "responses": _answers(400, 404, 408, 409, 413, 415, 503),
     "openapi_extra": {"requestBody": _body(json=ref("DiscardBody"))},
+}
+REPLAYS: dict[str, Any] = {"responses": _answers(503)}
+REPLAY: dict[str, Any] = {"responses": _answers(400, 404, 503)}
+COMPARISON: dict[str, Any] = {"responses": _answers(400, 404, 503)}
+PLAN: dict[str, Any] = {
+    "responses": _answers(400, 404, 408, 413, 415, 503),
+    "openapi_extra": {"requestBody": _body(json=ref("PlanBody"))},
 }
 LIVEZ: dict[str, Any] = {"responses": _answers(503)}
 PROBLEM_PAGE: dict[str, Any] = {"responses": _answers(404)}

@@ -19,6 +19,7 @@ STATUS: Mapping[type[PlayheadError], int] = {
     errors.MalformedJson: 400,
     errors.InvalidRequest: 400,
     errors.InvalidQuery: 400,
+    errors.InvalidReplay: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,

@@ -1,0 +1,123 @@
+"""What a plan of a replay asks, and what is told of replays."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from application.ports.replays import Replay
+from application.ports.task_states import TaskStatus
+from domain.events import parse_time
+
+Name = Annotated[str | None, Field(pattern=r"^[^\x00]*$")]
+Time = Annotated[datetime | None, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
+Position = Annotated[int | None, Field(ge=1, le=2**63 - 1)]
+
+
+class PlanBody(BaseModel):
+    """Which events: those named by id; or those that fit all that is said; or `all`.
+
+    `since` (inclusive) and `until` (exclusive) are on the event's time, `first` and `last` (inclusive) on its position.
+    `status`, `query` and `generation` mean what is so now: a list of at most 100,000 events is written down.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: list[str] = Field([], max_length=10_000)
+    type: Name = None
+    pipeline: Name = None
+    since: Time = None
+    until: Time = None
+    first: Position = None
+    last: Position = None
+    status: TaskStatus | None = None
+    query: Name = None
+    generation: int | None = Field(None, ge=0, le=2**31 - 1)
+    all: bool = False
+
+
+class ReplayAnswer(BaseModel):
+    """A planned replay: its id, which is also its generation, and the code it was planned for."""
+
+    id: int
+    count: int
+    created_at: datetime
+    fingerprints: dict[str, str]
+    links: dict[str, str]
+
+
+class ReplaysAnswer(BaseModel):
+    """All replays, the newest first."""
+
+    replays: list[ReplayAnswer]
+
+
+class PlanAnswer(ReplayAnswer):
+    """A plan: how many events by type, the first of them, and what the first hundred would do."""
+
+    by_type: dict[str, int]
+    without_pipeline: list[str]
+    first: list[str]
+    sampled: int
+    effects: dict[str, int]
+    failing: int
+    seconds: float
+
+
+class ContextsAnswer(BaseModel):
+    """How many contexts of a pipeline have a status."""
+
+    pipeline: str
+    status: str
+    contexts: int
+
+
+class StatusAnswer(ReplayAnswer):
+    """How far a replay is, and how its results compare with the live ones by digest."""
+
+    done: bool
+    contexts: list[ContextsAnswer]
+    identical: int
+    different: int
+    without_live: int
+
+
+class DifferenceClassAnswer(BaseModel):
+    """Differences of one kind; `old` and `new` are the values of the first example."""
+
+    pipeline: str
+    node: str
+    place: str
+    words: str
+    old: Any
+    new: Any
+    events: int
+    examples: list[str]
+
+
+class ComparisonAnswer(BaseModel):
+    """What differs between a replay and the live results. `noise_sought`: the code here is the replay's."""
+
+    id: int
+    same: bool
+    noise_sought: bool
+    compared: int
+    identical: int
+    equivalent: int
+    different: int
+    without_live: int
+    different_by_day: dict[str, int]
+    noise: list[str]
+    classes: list[DifferenceClassAnswer]
+
+
+def members_of(replay: Replay) -> dict[str, Any]:
+    """The members of a `ReplayAnswer`."""
+    here = f"/replays/{replay.id}"
+    return {
+        "id": replay.id,
+        "count": replay.count,
+        "created_at": replay.created_at,
+        "fingerprints": dict(replay.fingerprints),
+        "links": {"replay": here, "diff": f"{here}/diff"},
+    }

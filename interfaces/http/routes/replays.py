@@ -1,0 +1,128 @@
+"""/replays: planned, looked at, compared. They are run by the command line, with the code that is checked out there."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from application.auditor import Auditor
+from application.use_cases import replay as use_cases
+from application.use_cases.comparing import compare
+from application.use_cases.listing import list_positions
+from domain.differences import Rules
+from interfaces.http.bodies import model_in_body
+from interfaces.http.dependencies import Api, api, auditor
+from interfaces.http.documented import COMPARISON, PLAN, REPLAY, REPLAYS
+from interfaces.http.replay_models import (
+    ComparisonAnswer,
+    ContextsAnswer,
+    DifferenceClassAnswer,
+    PlanAnswer,
+    PlanBody,
+    ReplayAnswer,
+    ReplaysAnswer,
+    StatusAnswer,
+    members_of,
+)
+
+router = APIRouter(prefix="/replays", tags=["replays"])
+TheApi = Annotated[Api, Depends(api)]
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Place = Annotated[str, Query(pattern=r"^(/[^\x00]*)?$")]
+
+
+@router.get("", **REPLAYS)
+def list_replays(api: TheApi) -> ReplaysAnswer:
+    """All replays, the newest first."""
+    return ReplaysAnswer(replays=[ReplayAnswer(**members_of(each)) for each in api.replays.list()])
+
+
+@router.post("", status_code=201, **PLAN)
+def plan(
+    body: Annotated[PlanBody, Depends(model_in_body(PlanBody))],
+    api: TheApi,
+    auditor: Annotated[Auditor, Depends(auditor)],
+    response: Response,
+) -> PlanAnswer:
+    """Freeze which events are meant, and for which code: this service's. Nothing runs yet."""
+    listed = list_positions(
+        status=body.status,
+        query=body.query,
+        generation=body.generation,
+        states=api.states,
+        contexts=api.contexts,
+        index=api.search_index,
+    )
+    command = use_cases.PlanReplay(
+        **body.model_dump(include={"ids", "type", "pipeline", "since", "until", "first", "last"}),
+        listed=listed,
+        everything=body.all,
+    )
+    planned = use_cases.plan_replay(
+        command, replays=api.replays, auditor=auditor, run=api.run_without_trace(), **api.replay_ports()
+    )
+    response.headers["Location"] = f"/replays/{planned.replay.id}"
+    return PlanAnswer(
+        **members_of(planned.replay),
+        by_type=dict(planned.by_type),
+        without_pipeline=list(planned.without_pipeline),
+        first=[event.id for event in planned.first],
+        sampled=planned.sampled,
+        effects=dict(planned.effects),
+        failing=planned.failing,
+        seconds=round(planned.seconds, 1),
+    )
+
+
+@router.get("/{replay_id}", **REPLAY)
+def get_replay(replay_id: Id, api: TheApi) -> StatusAnswer:
+    """How far a replay is, and how many of its results have the digest of the live ones."""
+    replay = use_cases.get_replay(replay_id, replays=api.replays)
+    settings = api.settings
+    found = use_cases.replay_status(
+        replay,
+        subscription=use_cases.subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
+        claims=api.claims,
+        contexts=api.contexts,
+    )
+    return StatusAnswer(
+        **members_of(replay),
+        done=found.done,
+        contexts=[
+            ContextsAnswer(pipeline=pipeline, status=status, contexts=contexts)
+            for pipeline, status, contexts in found.contexts
+        ],
+        identical=found.identical,
+        different=found.different,
+        without_live=found.without_live,
+    )
+
+
+@router.get("/{replay_id}/diff", **COMPARISON)
+def diff(
+    replay_id: Id,
+    api: TheApi,
+    tolerance: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
+    ignore: Annotated[list[Place], Query()] = [],  # noqa: B006  # FastAPI copies it
+) -> ComparisonAnswer:
+    """What differs between a replay and the live results, by kind; `ignore` leaves places out."""
+    replay = use_cases.get_replay(replay_id, replays=api.replays)
+    same_code = use_cases.has_same_code(replay, **api.replay_ports())
+    found = compare(
+        replay.id,
+        contexts=api.contexts,
+        events=api.events,
+        rules=Rules(tolerance=tolerance, ignored=tuple(ignore)),
+        run=api.run_without_trace() if same_code else None,
+    )
+    counts = {name: getattr(found, name) for name in ("compared", "identical", "equivalent", "different")}
+    return ComparisonAnswer(
+        id=replay.id,
+        same=found.same,
+        noise_sought=same_code,
+        **counts,
+        without_live=found.without_live,
+        different_by_day=found.different_by_day,
+        noise=list(found.noise),
+        classes=[DifferenceClassAnswer(**asdict(one)) for one in found.classes],
+    )
