@@ -161,8 +161,10 @@ class Simulation:
             self._go_on(until=self._loop.now + 1.0)
             if not self._is_at_rest():
                 continue
-            if self._site.index.is_there or nudged:
-                return self._site.index.is_there
+            if self._site.index.is_there:
+                return True
+            if nudged:
+                continue
             nudged = True
             # Whoever deleted the index sees it made again when the next result is to be indexed, or a worker starts.
             for process in self._processes:
