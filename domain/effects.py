@@ -1,6 +1,7 @@
 """Effects: what a node wants done in the world, declared as data and carried out by a subscription."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -69,7 +70,7 @@ class EmitEvent(Effect):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Effect):
+class Call(Effect, ABC):
     """A call on the world outside: carried out at least once, under one id for ever, after the run was committed.
 
     With `answer_type` the answer is appended as an event of that type, whose data are `effect_id`, `status`,
@@ -79,9 +80,9 @@ class Call(Effect):
     answer_type: str | None = None
 
     @property
+    @abstractmethod
     def target(self) -> str:
         """Whom it reaches, for people."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
 from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
-from application.use_cases.replay import subscription_of
+from application.use_cases.replay import compare_replay, plan_replay, subscription_of
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
 from application.use_cases.sealing import SEALING, places, seal_rows
@@ -296,7 +296,28 @@ class Container(containers.DeclarativeContainer):
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
-    run_without_trace = providers.Callable(lambda registry: Processor(registry).members, registry)
+    dry_run = providers.Callable(lambda registry: Processor(registry).dry_run, registry)
+    plan_replay = providers.Callable(
+        partial,
+        plan_replay,
+        events=events,
+        contexts=contexts,
+        states=states,
+        index=search_index,
+        replays=replays,
+        registry=registry,
+        fingerprints=fingerprints,
+        dry_run=dry_run,
+    )
+    compare_replay = providers.Callable(
+        partial,
+        compare_replay,
+        events=events,
+        contexts=contexts,
+        registry=registry,
+        fingerprints=fingerprints,
+        dry_run=dry_run,
+    )
     biography = providers.Callable(
         biography_of,
         events=events,

@@ -1,9 +1,9 @@
 """Comparing: the results of a replay beside the live ones, what differs, and what the differences have in common."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from pydantic_core import from_json
@@ -23,8 +23,8 @@ _PAGE = 5_000
 _READ = 200
 """Pairs of contexts that are read at once; of the first so many, the events are run twice to find noise."""
 
-Run = Callable[[RecordedEvent], Mapping[str, Any] | None]
-"""Runs an event through today's code and gives the members of its context; None where the run fails."""
+DryRun = Callable[[RecordedEvent], Mapping[str, Any] | None]
+"""Runs an event through today's code, gives the members of its context and keeps nothing; None where the run fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +45,19 @@ class Pair:
 
 def pairs(contexts: ContextLog, generation: int) -> Iterator[Pair]:
     """Every result of a generation beside the live one, by event position."""
-    live = _results(contexts, LIVE)
+    new_results = _results(contexts, generation, after=0)
+    first = next(new_results, None)
+    if first is None:
+        return
+    live = _results(contexts, LIVE, after=first.event_position - 1)
     old = next(live, None)
-    for new in _results(contexts, generation):
+    for new in chain([first], new_results):
         while old is not None and old.key < new.key:
             old = next(live, None)
         yield Pair(new=new, old=old if old is not None and old.key == new.key else None)
 
 
-def _results(contexts: ContextLog, generation: int) -> Iterator[Result]:
-    after = 0
+def _results(contexts: ContextLog, generation: int, *, after: int) -> Iterator[Result]:
     while rows := contexts.results(generation, after=after, limit=_PAGE):
         yield from rows
         after = rows[-1].event_position
@@ -83,10 +86,11 @@ class Comparison:
     """What became of each result of a replay beside the live one.
 
     `equivalent`: other digests, and no difference that counts. `noise` are places that differ when the same code runs
-    twice; they do not count. `same` is whether nothing differs. `different_by_day` counts events by the UTC day of
-    their time, `YYYY-MM-DD`.
+    twice, where they were sought; they do not count. `same` is whether nothing differs. `different_by_day` counts
+    events by the UTC day of their time, `YYYY-MM-DD`.
     """
 
+    noise_sought: bool = False
     compared: int = 0
     identical: int = 0
     equivalent: int = 0
@@ -102,22 +106,24 @@ class Comparison:
 
 
 def compare(
-    generation: int, *, contexts: ContextLog, events: EventLog, rules: Rules, run: Run | None = None
+    generation: int, *, contexts: ContextLog, events: EventLog, rules: Rules, dry_run: DryRun | None = None
 ) -> Comparison:
     """Compare a generation with the live results.
 
-    `run` is the code that made the generation: events that differ are run twice through it, and what differs then is
-    noise. Without it nothing is taken for noise.
+    `dry_run` is the code that made the generation: events that differ are run twice through it, and what differs then
+    is noise. Without it noise is not sought.
     """
-    comparison = Comparison()
+    comparison = Comparison(noise_sought=dry_run is not None)
     classes: dict[tuple[str, ...], DifferenceClass] = {}
     different = _counted(pairs(contexts, generation), comparison)
     while page := list(islice(different, _READ)):
         by_position = {event.position: event for event in _events(page, events)}
-        if run is not None:
-            # Sought in the first page alone, for code makes noise at the same places in every event.
-            comparison.noise, run = noise(by_position.values(), run), None
-            rules = Rules(tolerance=rules.tolerance, ignored=(*rules.ignored, *comparison.noise))
+        if dry_run is not None:
+            # Only what this code has run to its end once: it may be run again.
+            harmless = [by_position[pair.new.event_position] for pair in page if pair.new.status == "completed"]
+            comparison.noise = noise(harmless, dry_run)
+            rules = replace(rules, ignored=(*rules.ignored, *comparison.noise))
+            dry_run = None  # sought in the first page alone, for code makes noise at the same places in every event
         members = _members(page, contexts)
         for pair in page:
             assert pair.old is not None
@@ -134,11 +140,11 @@ def compare(
     return comparison
 
 
-def noise(sample: Iterable[RecordedEvent], run: Run) -> Sequence[str]:
+def noise(sample: Iterable[RecordedEvent], dry_run: DryRun) -> Sequence[str]:
     """The places at which two runs of one event through the same code differ."""
     places: dict[str, None] = {}
     for event in sample:
-        first, second = run(event), run(event)
+        first, second = dry_run(event), dry_run(event)
         if first is not None and second is not None:
             places.update(dict.fromkeys(each.place for each in differences(first, second, Rules())))
     return tuple(places)

@@ -82,13 +82,14 @@ class Processor:
             self._prepared[pipeline.name] = found
         return found
 
-    def members(self, event: RecordedEvent) -> Mapping[str, Any] | None:
-        """The JSON members of what a replay of an event would make of it; None where the run fails."""
+    def dry_run(self, event: RecordedEvent) -> Mapping[str, Any] | None:
+        """The JSON members of what a replay of an event would make of it, which is not kept; None where it fails."""
         try:
             context = self.prepared(self._registry.get_pipeline(event)).run(event)
         except Exception:  # noqa: BLE001  # a run may fail in any way
             return None
-        return from_json(f"{{{context.result_json}}}")  # type: ignore[no-any-return]  # an object, by its braces
+        members: Mapping[str, Any] = from_json(f"{{{context.result_json}}}")
+        return members
 
     def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
         if self._generation == 0 and event.route is not None and event.route in self._registry:

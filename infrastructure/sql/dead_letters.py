@@ -93,8 +93,8 @@ def _among(positions: Sequence[int]) -> Select[Any]:
 
 def _letters(connection: Connection, statement: Select[Any]) -> list[DeadLetter]:
     """The letters of a statement on their positions, by ascending position."""
-    rows = connection.execute(statement.with_only_columns(_EVENT.position, ContextRow.position)).all()
-    decided: dict[int, int] = dict(map(tuple, rows))  # type: ignore[arg-type]  # rows of two
+    columns = _EVENT.position.label("event"), ContextRow.position.label("context")
+    decided = {row.event: row.context for row in connection.execute(statement.with_only_columns(*columns))}
     events = connection.execute(select_events().where(EventRow.position.in_(decided)).order_by(EventRow.position))
     contexts = select(ContextRow.__table__).where(ContextRow.position.in_(decided.values()))
     by_position = {row["position"]: context_of(row) for row in connection.execute(contexts).mappings()}

@@ -1,16 +1,13 @@
 """What a decision about dead letters asks and answers."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from application.ports.dead_letters import DeadLetterFilter
 from application.use_cases.dead_letters import Chosen
-from domain.events import parse_time
-
-Name = Annotated[str | None, Field(pattern=r"^[^\x00]*$")]
-Time = Annotated[datetime | None, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
+from interfaces.http.fields import Name, Time
 
 
 class FilterBody(BaseModel):

@@ -1,6 +1,6 @@
 """What the routes may touch: the ports of one container, by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from application.pulse import Watchdog
-from application.use_cases.comparing import Run
+from application.use_cases.comparing import Comparison
+from application.use_cases.replay import Plan
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
 from infrastructure.container import Container
@@ -46,8 +47,8 @@ class Api:
     states: TaskStates
     dead_letters: DeadLetters
     replays: Replays
-    fingerprints: Callable[[], Mapping[str, str]]
-    run_without_trace: Callable[[], Run]
+    plan_replay: Callable[[], Callable[..., Plan]]
+    compare_replay: Callable[[], Callable[..., Comparison]]
     dispatcher: Dispatcher
     audit: Audit
     search_index: SearchIndex
@@ -74,8 +75,8 @@ class Api:
             states=container.states(),
             dead_letters=container.dead_letters(),
             replays=container.replays(),
-            fingerprints=container.fingerprints,
-            run_without_trace=container.run_without_trace,
+            plan_replay=container.plan_replay,
+            compare_replay=container.compare_replay,
             dispatcher=container.dispatcher(),
             audit=container.audit(),
             search_index=container.search_index(),
@@ -87,10 +88,6 @@ class Api:
             watchdog=container.watchdog(),
             metrics=container.metrics(),
         )
-
-    def replay_ports(self) -> dict[str, Any]:
-        """What a plan is made and judged by."""
-        return {"events": self.events, "registry": self.registry, "fingerprints": self.fingerprints()}
 
     def task_ports(self) -> dict[str, Any]:
         """What reading a task touches."""

@@ -3,14 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from application.ports.replays import Replay
 from application.ports.task_states import TaskStatus
-from domain.events import parse_time
+from interfaces.http.fields import Name, Time
 
-Name = Annotated[str | None, Field(pattern=r"^[^\x00]*$")]
-Time = Annotated[datetime | None, BeforeValidator(lambda value: parse_time(value) if isinstance(value, str) else value)]
 Position = Annotated[int | None, Field(ge=1, le=2**63 - 1)]
 
 
@@ -53,7 +51,7 @@ class ReplaysAnswer(BaseModel):
 
 
 class PlanAnswer(ReplayAnswer):
-    """A plan: how many events by type, the first of them, and what the first hundred would do."""
+    """A plan: how many events by type, the first of them, and what some that have succeeded before would do."""
 
     by_type: dict[str, int]
     without_pipeline: list[str]
@@ -61,7 +59,7 @@ class PlanAnswer(ReplayAnswer):
     sampled: int
     effects: dict[str, int]
     failing: int
-    seconds: float
+    seconds: float | None
 
 
 class ContextsAnswer(BaseModel):

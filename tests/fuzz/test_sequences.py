@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pydantic import BaseModel
 
-from application.use_cases.replay import PlanReplay, plan_replay, run_replay
+from application.use_cases.replay import PlanReplay, run_replay
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
@@ -130,24 +130,9 @@ class Service(RuleBasedStateMachine):
     def replay(self) -> None:
         Weather.stormy, before = False, Weather.stormy
         container = self.http.container
-        planned = plan_replay(
-            PlanReplay(everything=True),
-            events=container.events(),
-            replays=container.replays(),
-            registry=REGISTRY,
-            fingerprints=container.fingerprints(),
-            auditor=container.auditor(),
-            run=container.run_without_trace(),
-        )
+        planned = container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor())
         engine = container.replay_engine(planned.replay)
-        [work] = engine.works.values()
-        run_replay(
-            work.subscription,
-            engine=engine,
-            claims=container.claims(),
-            auditor=container.auditor(),
-            progress=lambda _: None,
-        )
+        run_replay(engine, auditor=container.auditor(), progress=lambda _: None)
         found = {status: count for _, status, count in container.contexts().summary(planned.replay.id)}
         good = sum(each["n"] != 0 for each in self.events)
         assert found == {

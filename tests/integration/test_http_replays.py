@@ -51,15 +51,7 @@ def run(http: Http, replay_id: int) -> None:
     container = http.container
     replay = container.replays().get(replay_id)
     assert replay is not None
-    engine = container.replay_engine(replay)
-    [work] = engine.works.values()
-    run_replay(
-        work.subscription,
-        engine=engine,
-        claims=container.claims(),
-        auditor=container.auditor(),
-        progress=lambda _: None,
-    )
+    run_replay(container.replay_engine(replay), auditor=container.auditor(), progress=lambda _: None)
 
 
 def test_a_replay_is_planned_and_listed_and_its_status_told(http: Http) -> None:

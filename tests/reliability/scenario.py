@@ -16,7 +16,6 @@ from application.use_cases.backlogs import is_idle
 from application.use_cases.events import contexts_of, get_event
 from application.use_cases.replay import (
     PlanReplay,
-    plan_replay,
     replay_status,
     require_same_code,
     run_replay,
@@ -274,26 +273,13 @@ class Scenario:
         ports = {"events": container.events(), "registry": self._registry, "fingerprints": container.fingerprints()}
         replays = container.replays()
         if not replays.list():
-            plan_replay(
-                PlanReplay(everything=True),
-                replays=replays,
-                auditor=container.auditor(),
-                run=lambda _: None,
-                **ports,
-            )
+            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=lambda _: None)
         replay = replays.get(replays.list()[0].id)
         assert replay is not None
         require_same_code(replay, **ports)
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
         engine = timeless(container.replay_engine(replay))
-        run_replay(
-            subscription,
-            engine=engine,
-            claims=container.claims(),
-            auditor=container.auditor(),
-            progress=lambda _: None,
-            sleep=self._let_time_pass,
-        )
+        run_replay(engine, auditor=container.auditor(), progress=lambda _: None, sleep=self._let_time_pass)
         replay_status(replay, subscription=subscription, claims=container.claims(), contexts=container.contexts())
 
     def _rebuild(self, process: Process) -> None:

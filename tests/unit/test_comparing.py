@@ -16,6 +16,7 @@ from application.use_cases.replay import PlanReplay, plan_replay, run_replay, su
 from domain.differences import Rules
 from domain.pipeline import FunctionNode, Pipeline, node
 from domain.registry import PipelineRegistry
+from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from playhead import TaskContext
 from tests.factories import NewEventFactory
@@ -91,21 +92,24 @@ def replayed(store: MemoryStore, *nodes: object, rules: Rules = EXACT, seek_nois
     replay = plan_replay(
         PlanReplay(everything=True),
         events=store.events,
+        contexts=store.contexts,
+        states=store.states,
+        index=MemorySearchIndex(),
         replays=store.replays,
         registry=registry_of(*nodes),
         fingerprints=processor.fingerprints(),
         auditor=auditor,
-        run=processor.members,
+        dry_run=processor.dry_run,
     ).replay
     subscription = subscription_of(replay, batch=7, lease=30)
     engine = engine_of(store, Processor(registry_of(*nodes), generation=replay.id), subscription)
-    run_replay(subscription, engine=engine, claims=store.claims, auditor=auditor, progress=lambda _: None)
+    run_replay(engine, auditor=auditor, progress=lambda _: None)
     return compare(
         replay.id,
         contexts=store.contexts,
         events=store.events,
         rules=rules,
-        run=processor.members if seek_noise else None,
+        dry_run=processor.dry_run if seek_noise else None,
     )
 
 

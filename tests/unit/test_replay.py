@@ -84,12 +84,15 @@ def plan(store: MemoryStore, command: PlanReplay, *nodes):
     return plan_replay(
         command,
         events=store.events,
+        contexts=store.contexts,
+        states=store.states,
+        index=MemorySearchIndex(),
         replays=store.replays,
         registry=registry,
         fingerprints=fingerprints,
         auditor=Auditor("cli:somebody", store.audit),
-        run=Processor(registry).members,
-        clock=count().__next__,
+        dry_run=Processor(registry).dry_run,
+        clock=count(0.0, 0.1).__next__,
     )
 
 
@@ -102,13 +105,7 @@ def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
     subscription = subscription_of(replay, batch=batch, lease=30)
     engine = engine_of(store, Processor(registry_of(*nodes or (double,)), generation=replay.id), subscription)
     seen: list[int] = []
-    run_replay(
-        subscription,
-        engine=engine,
-        claims=store.claims,
-        auditor=Auditor("cli:somebody", store.audit),
-        progress=seen.append,
-    )
+    run_replay(engine, auditor=Auditor("cli:somebody", store.audit), progress=seen.append)
     return seen
 
 
@@ -142,17 +139,35 @@ def test_a_plan_tells_what_it_would_do(store: MemoryStore) -> None:
     assert [event.position for event in planned.first] == [1, 2, 3, 4, 5]
     assert (planned.sampled, planned.failing) == (10, 2)
     assert planned.effects == {"emit_event": 8, "index_document": 8}
-    # The clock ticks once a look: a second for the sample, and what appending takes.
-    assert planned.seconds == pytest.approx(1 + 10 * APPEND_SECONDS)
+    # The clock moves 0.1 s a look, and it is looked at after each event.
+    assert planned.seconds == pytest.approx(10 * (0.1 + APPEND_SECONDS))
+
+
+def test_what_has_not_ended_well_is_not_tried_by_a_plan(store: MemoryStore) -> None:
+    store.events.append([NewEventFactory(type="number.sent", data='{"n": 10}', route="numbers")])
+
+    assert plan(store, PlanReplay(first=10)).sampled == 1
+    unknown = plan(store, PlanReplay(first=11))
+
+    assert (unknown.sampled, unknown.seconds) == (0, None)
+
+
+def test_a_sample_takes_only_so_long(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("application.use_cases.replay.SAMPLE_SECONDS", 0.25)
+
+    planned = plan(store, PlanReplay(everything=True))
+
+    assert planned.sampled == 3
+    assert planned.seconds == pytest.approx(10 * (0.1 + APPEND_SECONDS))
 
 
 def test_what_is_listed_is_frozen_with_the_filters(store: MemoryStore) -> None:
-    planned = plan(store, PlanReplay(listed=[2, 3, 7, 99], first=3))
+    planned = plan(store, PlanReplay(status="succeeded", first=9))
 
-    assert planned.replay.selection == Selection(positions=(3, 7))
+    assert planned.replay.selection == Selection(positions=(9, 10))
     assert planned.replay.count == 2
     with pytest.raises(InvalidReplay, match="No event fits"):
-        plan(store, PlanReplay(listed=[]))
+        plan(store, PlanReplay(generation=7))
 
 
 def listed(store: MemoryStore, **asked) -> Sequence[int] | None:
@@ -239,11 +254,14 @@ def test_a_replay_is_refused_when_a_pipeline_has_come_or_gone_since_the_plan(sto
     without = plan_replay(
         PlanReplay(everything=True),
         events=store.events,
+        contexts=store.contexts,
+        states=store.states,
+        index=MemorySearchIndex(),
         replays=store.replays,
         registry=none,
         fingerprints={},
         auditor=Auditor("cli:somebody", store.audit),
-        run=Processor(none).members,
+        dry_run=Processor(none).dry_run,
     )
     planned = plan(store, PlanReplay(everything=True))
 

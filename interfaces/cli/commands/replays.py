@@ -38,8 +38,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Freeze which events are meant, and for which code. Nothing runs yet."""
-    from application.use_cases.listing import list_positions
-    from application.use_cases.replay import PlanReplay, plan_replay
+    from application.use_cases.replay import PlanReplay
     from domain.errors import InvalidRequest
     from infrastructure.settings import typed
 
@@ -48,35 +47,21 @@ def plan(
     if dead and status not in {None, "failed"}:
         raise InvalidRequest(f"--dead means --status failed, not {status}: leave one of them out.")
     first, last = _positions(position)
+    command = PlanReplay(
+        ids=ids or (),
+        type=types[0] if types else None,
+        pipeline=pipeline,
+        since=utc(since),
+        until=utc(until),
+        first=first,
+        last=last,
+        status="failed" if dead else checked(status),
+        query=query,
+        generation=generation,
+        everything=everything,
+    )
     with opened() as container:
-        listed = list_positions(
-            status="failed" if dead else checked(status),
-            query=query,
-            generation=generation,
-            states=container.states(),
-            contexts=container.contexts(),
-            index=container.search_index(),
-        )
-        command = PlanReplay(
-            ids=ids or (),
-            type=types[0] if types else None,
-            pipeline=pipeline,
-            since=utc(since),
-            until=utc(until),
-            first=first,
-            last=last,
-            listed=listed,
-            everything=everything,
-        )
-        planned = plan_replay(
-            command,
-            events=container.events(),
-            replays=container.replays(),
-            registry=container.registry(),
-            fingerprints=container.fingerprints(),
-            auditor=container.auditor(),
-            run=container.run_without_trace(),
-        )
+        planned = container.plan_replay()(command, auditor=container.auditor())
     replay = planned.replay
     if as_json:
         output.put_json(
@@ -90,7 +75,7 @@ def plan(
                 "sampled": planned.sampled,
                 "effects": planned.effects,
                 "failing": planned.failing,
-                "seconds": round(planned.seconds, 1),
+                "seconds": None if planned.seconds is None else round(planned.seconds, 1),
             }
         )
         return
@@ -100,13 +85,20 @@ def plan(
         [(event.id, event.type, event.subject, written(event.time)) for event in planned.first],
     )
     output.put_table(("pipeline", "code"), [(name, code[:12]) for name, code in replay.fingerprints.items()])
-    effects = ", ".join(f"{count:,} {kind}" for kind, count in planned.effects.items()) or "no effects"
-    failing = f"; {planned.failing:,} would fail" if planned.failing else ""
-    output.say(f"the first {planned.sampled:,} would declare {effects}{failing}")
-    output.say(f"all of it: about {planned.seconds:,.0f} s in one process, at the rate of these")
+    _put_sample(planned)
     for name in planned.without_pipeline:
         output.say(f"no pipeline accepts {name!r} today: those events will be dead in this generation")
     output.say(f"run it with: {typed(f'replay run {replay.id}')}")
+
+
+def _put_sample(planned: Any) -> None:
+    if planned.seconds is None:
+        output.say("what they would declare and how long it takes is not told: none of the first has succeeded before")
+        return
+    effects = ", ".join(f"{count:,} {kind}" for kind, count in planned.effects.items()) or "no effects"
+    failing = f"; {planned.failing:,} would fail" if planned.failing else ""
+    output.say(f"{planned.sampled:,} that have succeeded before would declare {effects}{failing}")
+    output.say(f"all of it: about {planned.seconds:,.0f} s in one process, at the rate of these")
 
 
 @app.command()
@@ -124,13 +116,7 @@ def run(replay_id: Id, as_json: Json = False) -> None:
         [work] = engine.works.values()
         selection = work.subscription.selection
         with output.progress("replayed up to position", selection.last) as bar, _on_signals(engine.stop):
-            run_replay(
-                work.subscription,
-                engine=engine,
-                claims=container.claims(),
-                auditor=container.auditor(),
-                progress=bar.to,
-            )
+            run_replay(engine, auditor=container.auditor(), progress=bar.to)
         if engine.stopping:
             output.fail(f"stopped; go on with: {typed(f'replay run {replay_id}')}", output.INTERRUPTED)
         _put_status(container, replay, as_json=as_json)
@@ -169,22 +155,12 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Tell what differs between a replay and the live results, by kind. Exit code 0: nothing, 1: something."""
-    from application.use_cases.comparing import compare
-    from application.use_cases.replay import get_replay, has_same_code
+    from application.use_cases.replay import get_replay
     from domain.differences import Rules
 
     with opened() as container:
         replay = get_replay(replay_id, replays=container.replays())
-        same_code = has_same_code(
-            replay, events=container.events(), registry=container.registry(), fingerprints=container.fingerprints()
-        )
-        found = compare(
-            replay.id,
-            contexts=container.contexts(),
-            events=container.events(),
-            rules=Rules(tolerance=tolerance, ignored=tuple(ignore or ())),
-            run=container.run_without_trace() if same_code else None,
-        )
+        found = container.compare_replay()(replay, Rules(tolerance=tolerance, ignored=tuple(ignore or ())))
     if html is not None:
         from interfaces.cli.comparison_page import comparison_page
 
@@ -193,10 +169,10 @@ def diff(
         except OSError as error:
             output.fail(f"{html} cannot be written: {error.strerror}", output.BAD_USAGE)
     if as_json:
-        output.put_json({"id": replay.id, "count": replay.count, "noise_sought": same_code, **asdict(found)})
+        output.put_json({"id": replay.id, "count": replay.count, **asdict(found)})
     else:
         _put_comparison(replay, found)
-        if not same_code:
+        if not found.noise_sought:
             output.say("noise was not sought: the code here is not the replay's")
     if not found.same:
         raise typer.Exit(output.SOME_FAILED)

@@ -1,17 +1,14 @@
 """/dead-letters: found, grouped, requeued, discarded."""
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BeforeValidator
 
 from application.auditor import Auditor
 from application.ports.dead_letters import DeadLetter, DeadLetterFilter
 from application.use_cases import dead_letters as use_cases
 from domain.context import TaskContext
-from domain.events import parse_time
 from interfaces.http.answers import links_of
 from interfaces.http.bodies import model_in_body
 from interfaces.http.cursors import cursor_of, position_of
@@ -26,12 +23,11 @@ from interfaces.http.dead_letter_models import (
 )
 from interfaces.http.dependencies import Api, api, auditor
 from interfaces.http.documented import DEAD_LETTER, DEAD_LETTERS, DISCARD, GROUPS, REQUEUE
+from interfaces.http.fields import Name, Time
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 TheApi = Annotated[Api, Depends(api)]
 TheAuditor = Annotated[Auditor, Depends(auditor)]
-Name = Annotated[str | None, Query(pattern=r"^[^\x00]*$")]
-Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 
 
 def wanted(

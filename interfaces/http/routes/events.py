@@ -1,12 +1,10 @@
 """POST and GET /events."""
 
 import asyncio
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BeforeValidator
 
 from application.appending import refusal_of
 from application.ports.event_log import Verdict
@@ -23,19 +21,18 @@ from domain.errors import (
     Unavailable,
     UnknownType,
 )
-from domain.events import NewEvent, parse_time
+from domain.events import NewEvent
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
 from interfaces.http.dependencies import Api, api
 from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, SUBMIT
+from interfaces.http.fields import Name, Time
 from interfaces.http.waiting import seconds_to_wait, task_after
 
 router = APIRouter(tags=["events"])
 TheApi = Annotated[Api, Depends(api)]
-Name = Annotated[str | None, Query(pattern=r"^[^\x00]*$")]
 _REFUSED = (InvalidEvent, UnknownType, Overloaded)
 """What a submission under a known key is answered past: as it was answered when it was taken."""
-Time = Annotated[datetime | None, BeforeValidator(parse_time), Query()]
 
 
 @router.post("/events", status_code=202, **SUBMIT)

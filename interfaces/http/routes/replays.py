@@ -7,8 +7,6 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from application.auditor import Auditor
 from application.use_cases import replay as use_cases
-from application.use_cases.comparing import compare
-from application.use_cases.listing import list_positions
 from domain.differences import Rules
 from interfaces.http.bodies import model_in_body
 from interfaces.http.dependencies import Api, api, auditor
@@ -45,22 +43,8 @@ def plan(
     response: Response,
 ) -> PlanAnswer:
     """Freeze which events are meant, and for which code: this service's. Nothing runs yet."""
-    listed = list_positions(
-        status=body.status,
-        query=body.query,
-        generation=body.generation,
-        states=api.states,
-        contexts=api.contexts,
-        index=api.search_index,
-    )
-    command = use_cases.PlanReplay(
-        **body.model_dump(include={"ids", "type", "pipeline", "since", "until", "first", "last"}),
-        listed=listed,
-        everything=body.all,
-    )
-    planned = use_cases.plan_replay(
-        command, replays=api.replays, auditor=auditor, run=api.run_without_trace(), **api.replay_ports()
-    )
+    command = use_cases.PlanReplay(**body.model_dump(exclude={"all"}), everything=body.all)
+    planned = api.plan_replay()(command, auditor=auditor)
     response.headers["Location"] = f"/replays/{planned.replay.id}"
     return PlanAnswer(
         **members_of(planned.replay),
@@ -70,7 +54,7 @@ def plan(
         sampled=planned.sampled,
         effects=dict(planned.effects),
         failing=planned.failing,
-        seconds=round(planned.seconds, 1),
+        seconds=None if planned.seconds is None else round(planned.seconds, 1),
     )
 
 
@@ -107,19 +91,12 @@ def diff(
 ) -> ComparisonAnswer:
     """What differs between a replay and the live results, by kind; `ignore` leaves places out."""
     replay = use_cases.get_replay(replay_id, replays=api.replays)
-    same_code = use_cases.has_same_code(replay, **api.replay_ports())
-    found = compare(
-        replay.id,
-        contexts=api.contexts,
-        events=api.events,
-        rules=Rules(tolerance=tolerance, ignored=tuple(ignore)),
-        run=api.run_without_trace() if same_code else None,
-    )
+    found = api.compare_replay()(replay, Rules(tolerance=tolerance, ignored=tuple(ignore)))
     counts = {name: getattr(found, name) for name in ("compared", "identical", "equivalent", "different")}
     return ComparisonAnswer(
         id=replay.id,
         same=found.same,
-        noise_sought=same_code,
+        noise_sought=found.noise_sought,
         **counts,
         without_live=found.without_live,
         different_by_day=found.different_by_day,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from application.heart import Heart
-from application.use_cases.replay import PlanReplay, is_done, plan_replay, run_replay, subscription_of
+from application.use_cases.replay import PlanReplay, is_done, run_replay, subscription_of
 from application.use_cases.results import rebuild_index
 from domain.errors import Unavailable
 from tests.reliability.process import Notes
@@ -41,25 +41,11 @@ class Replayer(Process):
         if not container.events().head():
             raise Unavailable("There is nothing to replay yet.")
         if not replays.list():
-            plan_replay(
-                PlanReplay(everything=True),
-                events=container.events(),
-                replays=replays,
-                registry=container.registry(),
-                fingerprints=container.fingerprints(),
-                auditor=container.auditor(),
-                run=lambda _: None,
-            )
+            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=lambda _: None)
         replay = replays.list()[0]
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
-        run_replay(
-            subscription,
-            engine=self.tuned(container.replay_engine(replay)),
-            claims=container.claims(),
-            auditor=container.auditor(),
-            progress=lambda _: None,
-            sleep=self.loop.pause,
-        )
+        engine = self.tuned(container.replay_engine(replay))
+        run_replay(engine, auditor=container.auditor(), progress=lambda _: None, sleep=self.loop.pause)
         assert is_done(subscription, claims=container.claims())
 
     def _rebuild(self) -> None:

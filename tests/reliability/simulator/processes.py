@@ -1,5 +1,6 @@
 """The processes of a simulation: APIs, workers, beats. Their code is the service's own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,7 @@ class Site:
 _EMPTY: list[Container] = []
 
 
-class Process(Actor):
+class Process(Actor, ABC):
     """A process with ports of its own, wired by the real container. `start` begins its tasks, again after a crash."""
 
     def __init__(self, name: str, site: Site) -> None:
@@ -100,9 +101,9 @@ class Process(Actor):
         )
         self.begin(store, heart, journal)
 
+    @abstractmethod
     def begin(self, store: Any, heart: Heart, journal: Notes) -> None:
         """Spawn what runs in this process."""
-        raise NotImplementedError
 
     def clock(self) -> float:
         """This machine's clock."""
