@@ -149,7 +149,7 @@ def _index_lag(container: object) -> int:
 
 
 def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
-    from tests.stores import postgres_database  # noqa: PLC0415
+    from tests.postgres_databases import postgres_database  # noqa: PLC0415
 
     environment = {**os.environ, "PLAYHEAD_HOME": str(home), "LOG_LEVEL": "warning"}
     for name in ("DATABASE_URL", "CELERY_BROKER_URL", "ELASTICSEARCH_URL", "PIPELINES"):
