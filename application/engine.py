@@ -70,6 +70,7 @@ class Batch:
 
 
 Handler = Callable[[Batch], Sequence[Outcome]]
+Loader = Callable[[Selection, int], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class Work:
     """
 
     subscription: Subscription
-    load: Callable[[Selection, int], Sequence[Any]]
+    load: Loader
     handle: Handler
     begin: Callable[[], None] | None = None
 

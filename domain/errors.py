@@ -203,6 +203,24 @@ class RebuildNeeded(Unavailable):
     code = "rebuild-needed"
 
 
+class NotCaughtUp(PlayheadError):
+    """The index does not show yet what it would have to show."""
+
+    code = "not-caught-up"
+
+
+class ViewChanged(PlayheadError):
+    """Another decision about what holds was quicker."""
+
+    code = "view-changed"
+
+
+class IndexDiffers(PlayheadError):
+    """An index is not what the store says."""
+
+    code = "index-differs"
+
+
 class WorkerDied(PlayheadError):
     """Workers died, again and again, while they ran this event."""
 

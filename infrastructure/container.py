@@ -7,7 +7,7 @@ nor Redis nor Elasticsearch.
 import os
 import pwd
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from application.admission import Admission
 from application.appender import Appender
 from application.auditor import Auditor
 from application.document_fields import union_of
-from application.engine import Engine, Handler, Work
+from application.engine import Engine, Handler, Loader, Work
 from application.follower import Follower
 from application.heart import Heart
 from application.key_ring import KeyRing
 from application.ports.anchor import Anchor
 from application.ports.caller import Caller
+from application.ports.claims import Claims
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.limits import Limits
 from application.ports.replays import Replay
@@ -35,6 +36,7 @@ from application.use_cases.biography import biography_of
 from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
 from application.use_cases.follow_ups import append_follow_ups
+from application.use_cases.indices import IndexBuilder
 from application.use_cases.processing import Processor
 from application.use_cases.replay import compare_replay, plan_replay, subscription_of
 from application.use_cases.results import INDEX, Indexer
@@ -122,7 +124,8 @@ def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, 
     batch, lease = settings.claim_batch, settings.lease_seconds
     on_contexts = (
         (FOLLOW_UPS, {"emits": True, "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
-        (INDEX, {"status": "completed", "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
+        # Of all generations: those of a view are chosen when a claim is loaded.
+        (INDEX, {"status": "completed"}, batch, UNTIL_IT_SUCCEEDS),
         # The schedule of calls is the handler's; this is for what keeps it from its ledger.
         (EFFECTS, DECLARES_CALLS, 1, UNTIL_IT_SUCCEEDS),
     )
@@ -180,10 +183,11 @@ def _works(
             for name, log in SEALING.items()
         },
     }
+    loaders: dict[str, Loader] = {INDEX: indexer.load, **dict.fromkeys(SEALING, places)}
     return {
         name: Work(
             subscription=subscription,
-            load=places if name in SEALING else _loader(store, subscription),
+            load=loaders.get(name) or _loader(store, subscription),
             handle=handlers.get(name, processor.process),
             begin=indexer.begin if name == INDEX else None,
         )
@@ -197,20 +201,22 @@ def _replay_engine(
     registry: PipelineRegistry,
     settings: Settings,
     store: SqlStore,
-    journal: LogJournal,
-    heart: Heart,
-    limits: Limits,
+    engine_of: Callable[[Work], Engine],
 ) -> Engine:
-    """An engine that works one replay, and rings nobody: only this process holds the code it was planned for."""
+    """An engine that works one replay: only this process holds the code it was planned for."""
     subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
     processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types, mask=settings.mask())
-    work = Work(subscription=subscription, load=_loader(store, subscription), handle=processor.process)
+    return engine_of(Work(subscription=subscription, load=_loader(store, subscription), handle=processor.process))
+
+
+def _engine_of(work: Work, *, claims: Claims, journal: LogJournal, heart: Heart, limits: Limits) -> Engine:
+    """An engine of a command: it has one work, and rings nobody."""
     return Engine(
-        works={subscription.name: work},
-        claims=store.claims,
+        works={work.subscription.name: work},
+        claims=claims,
         dispatcher=Silence(),
         journal=journal,
-        owner=owner_name("replay"),
+        owner=owner_name("command"),
         heart=heart,
         limits=limits,
     )
@@ -239,6 +245,7 @@ class Container(containers.DeclarativeContainer):
     claims = store.provided.claims
     states = store.provided.states
     replays = store.provided.replays
+    promotions = store.provided.promotions
     dead_letters = store.provided.dead_letters
     controls = store.provided.controls
     ledger = store.provided.ledger
@@ -262,6 +269,8 @@ class Container(containers.DeclarativeContainer):
         fields=fields,
         subscription=subscriptions.provided[INDEX],
         claims=claims,
+        contexts=contexts,
+        promotions=promotions,
         log_ids=log_ids,
         journal=journal,
     )
@@ -314,6 +323,7 @@ class Container(containers.DeclarativeContainer):
         compare_replay,
         events=events,
         contexts=contexts,
+        promotions=promotions,
         registry=registry,
         fingerprints=fingerprints,
         dry_run=dry_run,
@@ -334,8 +344,21 @@ class Container(containers.DeclarativeContainer):
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor=anchor, mask=mask)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, seals=seals)
+    engine_of = providers.Callable(partial, _engine_of, claims=claims, journal=journal, heart=heart, limits=limits)
     replay_engine = providers.Factory(
-        _replay_engine, registry=registry, settings=settings, store=store, journal=journal, heart=heart, limits=limits
+        _replay_engine, registry=registry, settings=settings, store=store, engine_of=engine_of
+    )
+    index_builder = providers.Factory(
+        IndexBuilder,
+        index=search_index,
+        fields=fields,
+        events=events,
+        contexts=contexts,
+        claims=claims,
+        log_ids=log_ids,
+        promotions=promotions,
+        template=subscriptions.provided[INDEX],
+        engine_of=engine_of,
     )
     slots = providers.Object(cron.slots)
     clockwork = providers.Singleton(

@@ -46,7 +46,8 @@ class LogJournal(Journal):
         tally = Tally((context.pipeline, context.status) for context in ended.contexts)
         by_status: dict[str, int] = Tally(context.status for context in ended.contexts)
         subscription = ended.claim.subscription
-        name = "replay" if subscription.startswith("replay-") else subscription
+        # Replays and builds of indices have numbers, of which there is no end.
+        name = next((each for each in ("replay", "index") if subscription.startswith(f"{each}-")), subscription)
         self._claims.labels(name, ended.result).inc()
         self._seconds.labels(name).observe(ended.seconds)
         if ended.result == "completed":

@@ -79,7 +79,7 @@ def _filled(database: str, stack: ExitStack) -> Any:
     logging.configure("json", "warning")
     environment = {"PLAYHEAD_HOME": stack.enter_context(tempfile.TemporaryDirectory())}
     if database == "postgres":
-        from tests.stores import postgres_database  # noqa: PLC0415
+        from tests.postgres_databases import postgres_database  # noqa: PLC0415
 
         environment["DATABASE_URL"] = stack.enter_context(postgres_database(os.environ["TEST_DATABASE_URL"]))
     container: Any = container_of(environment)

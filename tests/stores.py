@@ -15,6 +15,7 @@ from application.ports.dead_letters import DeadLetters
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.log_ids import LogIds
+from application.ports.promotions import Promotions
 from application.ports.replays import Replays
 from application.ports.seals import Seals
 from application.ports.task_states import TaskStates
@@ -32,6 +33,7 @@ class Store:
     claims: Claims
     states: TaskStates
     replays: Replays
+    promotions: Promotions
     dead_letters: DeadLetters
     controls: Controls
     ledger: EffectLedger
@@ -65,6 +67,7 @@ def of_memory() -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        promotions=store.promotions,
         dead_letters=store.dead_letters,
         controls=store.controls,
         ledger=store.ledger,
@@ -83,6 +86,7 @@ def of_sql(store: SqlStore) -> Store:
         claims=store.claims,
         states=store.states,
         replays=store.replays,
+        promotions=store.promotions,
         dead_letters=store.dead_letters,
         controls=store.controls,
         ledger=store.ledger,

@@ -13,12 +13,12 @@ FOLLOW_UPS = "follow-ups"
 
 
 def is_idle(*, claims: Claims) -> bool:
-    """Whether no registered subscription but replays and seals has anything to do: all events ended, are indexed.
+    """Whether no registered subscription but replays, seals and builds has work: all events ended, are indexed.
 
     A context is appended before what follows from it, and by the completion of its claim; so with no claim left and
     every cursor at its head, nothing is on its way.
     """
-    names = [name for name in claims.subscriptions() if not name.startswith(("replay-", "seal-"))]
+    names = [name for name in claims.subscriptions() if not name.startswith(("replay-", "seal-", "index-"))]
     return all(backlog.cursor == backlog.head and not backlog.claims for backlog in claims.backlog(names).values())
 
 

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from itertools import chain, islice
+from heapq import merge
+from itertools import chain, groupby, islice
 from typing import Any
 
 from pydantic_core import from_json
 
 from application.ports.context_log import ContextLog, Result
 from application.ports.event_log import EventLog
+from application.ports.promotions import View, ranks_of
 from application.subscription import Selection
 from domain.differences import MISSING, Difference, Rules, differences
 from domain.events import RecordedEvent
 
-LIVE = 0
 """The generation of live runs."""
 MAX_CLASSES = 500
 """Classes that are told apart; differences of further ones are counted together by their place."""
@@ -43,18 +44,31 @@ class Pair:
         return "identical" if same and self.new.status == "completed" else "different"
 
 
-def pairs(contexts: ContextLog, generation: int) -> Iterator[Pair]:
-    """Every result of a generation beside the live one, by event position."""
+def pairs(contexts: ContextLog, generation: int, view: View) -> Iterator[Pair]:
+    """Every result of a generation beside the one that holds without it, by event position.
+
+    Of a promoted generation that is the one under it.
+    """
     new_results = _results(contexts, generation, after=0)
     first = next(new_results, None)
     if first is None:
         return
-    live = _results(contexts, LIVE, after=first.event_position - 1)
-    old = next(live, None)
+    beneath = view.promoted[view.promoted.index(generation) + 1 :] if generation in view.promoted else view.promoted
+    held = _overlaid(contexts, ranks_of(beneath), after=first.event_position - 1)
+    old = next(held, None)
     for new in chain([first], new_results):
         while old is not None and old.key < new.key:
-            old = next(live, None)
+            old = next(held, None)
         yield Pair(new=new, old=old if old is not None and old.key == new.key else None)
+
+
+def _overlaid(contexts: ContextLog, ranks: Mapping[int, int], *, after: int) -> Iterator[Result]:
+    """The result that holds of each (event, pipeline): of the highest rank, and completed rather than dead."""
+    generations = sorted(ranks, key=ranks.__getitem__, reverse=True)
+    by_rank = [_results(contexts, generation, after=after) for generation in generations]
+    for _, same in groupby(merge(*by_rank, key=lambda result: result.key), lambda result: result.key):
+        # `merge` keeps the order of what is equal: the highest rank first, and `max` takes the first.
+        yield max(same, key=lambda result: result.status == "completed")
 
 
 def _results(contexts: ContextLog, generation: int, *, after: int) -> Iterator[Result]:
@@ -106,16 +120,22 @@ class Comparison:
 
 
 def compare(
-    generation: int, *, contexts: ContextLog, events: EventLog, rules: Rules, dry_run: DryRun | None = None
+    generation: int,
+    *,
+    contexts: ContextLog,
+    events: EventLog,
+    view: View,
+    rules: Rules,
+    dry_run: DryRun | None = None,
 ) -> Comparison:
-    """Compare a generation with the live results.
+    """Compare a generation with the results that hold without it.
 
     `dry_run` is the code that made the generation: events that differ are run twice through it, and what differs then
     is noise. Without it noise is not sought.
     """
     comparison = Comparison(noise_sought=dry_run is not None)
     classes: dict[tuple[str, ...], DifferenceClass] = {}
-    different = _counted(pairs(contexts, generation), comparison)
+    different = _counted(pairs(contexts, generation, view), comparison)
     while page := list(islice(different, _READ)):
         by_position = {event.position: event for event in _events(page, events)}
         if dry_run is not None:

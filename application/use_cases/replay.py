@@ -12,6 +12,7 @@ from application.engine import Engine
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog, ContextStatus
 from application.ports.event_log import EventLog
+from application.ports.promotions import Promotions
 from application.ports.replays import Replay, Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates, TaskStatus
@@ -237,10 +238,18 @@ def compare_replay(
     registry: PipelineRegistry,
     fingerprints: Mapping[str, str],
     dry_run: DryRun,
+    promotions: Promotions,
 ) -> Comparison:
-    """Compare a replay with the live results; noise is sought where the code here is the replay's."""
+    """Compare a replay with the results that hold without it; noise is sought where the code here is the replay's."""
     same_code = not _changed(replay, events=events, registry=registry, fingerprints=fingerprints)
-    return compare(replay.id, contexts=contexts, events=events, rules=rules, dry_run=dry_run if same_code else None)
+    return compare(
+        replay.id,
+        contexts=contexts,
+        events=events,
+        view=promotions.current(),
+        rules=rules,
+        dry_run=dry_run if same_code else None,
+    )
 
 
 def _changed(
@@ -283,9 +292,9 @@ def is_done(subscription: Subscription, *, claims: Claims) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayStatus:
-    """How far a replay is, and how its results compare with the live ones (generation 0) by digest.
+    """How far a replay is, and how its results compare by digest with those that hold without it.
 
-    `without_live`: results of events that have no completed live context of the same pipeline.
+    `without_live`: results of events that have no completed context of the same pipeline otherwise.
     """
 
     replay: Replay
@@ -296,10 +305,12 @@ class ReplayStatus:
     without_live: int
 
 
-def replay_status(replay: Replay, *, subscription: Subscription, claims: Claims, contexts: ContextLog) -> ReplayStatus:
+def replay_status(
+    replay: Replay, *, subscription: Subscription, claims: Claims, contexts: ContextLog, promotions: Promotions
+) -> ReplayStatus:
     """How far a replay is."""
     counts = {"identical": 0, "different": 0, "without_live": 0}
-    for pair in pairs(contexts, replay.id):
+    for pair in pairs(contexts, replay.id, promotions.current()):
         if pair.new.status == "completed":
             counts[pair.verdict] += 1
     return ReplayStatus(

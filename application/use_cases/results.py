@@ -1,31 +1,39 @@
 """Results: made searchable by the `index` subscription, and searched."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from pydantic_core import from_json
 
-from application.auditor import Auditor
-from application.engine import Batch, Outcome
+from application.engine import Batch, Engine, Outcome
 from application.ports.claims import Claims
-from application.ports.context_log import RecordedContext
+from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.journal import Journal
 from application.ports.log_ids import LogIds
+from application.ports.promotions import Promotions, ranks_of
 from application.ports.search_index import (
     FieldType,
+    Index,
     IndexState,
+    Label,
+    Rejection,
     SearchAnswer,
     SearchDocument,
     SearchIndex,
     SearchQuery,
+    version_of,
 )
-from application.subscription import Log, Subscription
+from application.subscription import Log, Selection, Subscription
 from domain.effects import IndexDocument
 from domain.errors import RebuildNeeded, Unavailable
 
 INDEX = "index"
 """The name of the subscription that fills the index."""
-_LOG: Log = "task_contexts"
+LOG: Log = "task_contexts"
+"""The log that the index shows."""
+_PAUSE_SECONDS = 0.1
 _ANOTHER = "another"
 """The label of an index that shows what no log has: it stays so until it is built anew."""
 OUTDATED = "The index shows another log, as after a restore. Run: playhead index rebuild"
@@ -33,12 +41,14 @@ OUTDATED = "The index shows another log, as after a restore. Run: playhead index
 
 @dataclass(kw_only=True)
 class Indexer:
-    """Carries documents to the index; makes the index first, and again after it was away."""
+    """Carries documents to every index; makes one that serves first, and again after it was away."""
 
     index: SearchIndex
     fields: Mapping[str, FieldType]
     subscription: Subscription
     claims: Claims
+    contexts: ContextLog
+    promotions: Promotions
     log_ids: LogIds
     journal: Journal
     _opened_for: str | None = None
@@ -46,26 +56,29 @@ class Indexer:
     def open(self) -> None:
         """Make the index if there is none, or add the fields that it lacks. One that holds nothing is refilled.
 
-        An index without a label is taken for one of the present log, and labelled so.
+        An index without a label is taken for one of the present log, and labelled so. A promotion that another process
+        did not live to end is ended.
 
         Raises:
             Unavailable: the index cannot be reached.
             RebuildNeeded: it shows another log, or what this one no longer has.
             Misconfigured: a field exists with another type.
         """
-        log_id = self.log_ids.of(_LOG)
+        log_id = self.log_ids.of(LOG)
         self.index.open(self.fields, anew=self._begin_anew)
+        view = self.promotions.current().promoted
+        serve_view(view, index=self.index, log_id=log_id)
         state = self.index.state()
         # Only now: the log's head is at least what the index shows of it.
         backlog = self.claims.backlog([self.subscription.name]).get(self.subscription.name)
-        outdated = why_outdated(state, log_id=log_id, head=backlog.head if backlog else state.version)
+        outdated = why_outdated(state, log_id=log_id, head=backlog.head if backlog else state.context)
         if outdated is not None:
-            if state.log_id != _ANOTHER:
+            if state.label is None or state.label.log_id != _ANOTHER:
                 # Said in the index itself, for the log may grow past what the index shows.
-                self.index.label(_ANOTHER)
+                self.index.label(Label(log_id=_ANOTHER))
             raise RebuildNeeded(outdated)
-        if state.log_id != log_id:
-            self.index.label(log_id)
+        if state.label is None or state.label.log_id != log_id:
+            self.index.label(Label(log_id=log_id, view=view))
         self._opened_for = log_id
 
     def _begin_anew(self) -> None:
@@ -81,29 +94,72 @@ class Indexer:
             Unavailable: the index cannot be reached.
             RebuildNeeded: it shows another log.
         """
-        if self._opened_for is None or self._opened_for != self.log_ids.of(_LOG):
+        if self._opened_for is None or self._opened_for != self.log_ids.of(LOG):
             self.open()
 
+    def load(self, selection: Selection, limit: int) -> Sequence[RecordedContext]:
+        """The contexts of a claim that an index shows."""
+        generations = {generation for ranks in self._views().values() for generation in ranks}
+        return contexts_of(generations, selection, limit=limit, contexts=self.contexts)
+
     def index_contexts(self, batch: Batch) -> Sequence[Outcome]:
-        """Put the documents that the contexts of a claim declare.
+        """Put the documents that the contexts of a claim declare into every index whose view has them.
+
+        So an index beside the one that serves needs to be filled just up to where the log was when it was made.
 
         Raises:
-            Unavailable: the index cannot be reached; the claim is tried again.
+            Unavailable: an index cannot be reached; the claim is tried again.
         """
         rows: Sequence[RecordedContext] = batch.rows
-        documents = [document for row in rows for document in documents_of(row)]
-        try:
-            rejections = self.index.put(documents) if documents else []
-        except Unavailable:
-            self._opened_for = None
-            raise
-        for rejection in rejections:
-            self.journal.documents_rejected([rejection.event_id], rejection.reason)
+        for index, ranks in self._views().items():
+            try:
+                rejections = put_contexts(rows, ranks, index=self.index, into=index)
+            except Unavailable:
+                if not index.serves and index.key not in {each.key for each in self.index.indices()}:
+                    continue  # it was dropped meanwhile
+                self._opened_for = None
+                raise
+            for rejection in rejections if index.serves else ():
+                self.journal.documents_rejected([rejection.event_id], rejection.reason)
         return [Outcome(position=row.position) for row in rows]
 
+    def _views(self) -> dict[Index, Mapping[int, int]]:
+        """The ranks of generations in every index of this log."""
+        found = self.index.indices()
+        if not any(index.serves for index in found):
+            self._opened_for = None
+            raise Unavailable("The search index is not there.")
+        return {
+            index: ranks_of(index.label.view if index.label else self.promotions.current().promoted)
+            for index in found
+            if index.serves or (index.label is not None and index.label.log_id == self._opened_for)
+        }
 
-def documents_of(row: RecordedContext) -> list[SearchDocument]:
-    """The documents that a context declares; the last one wins, for they share the event's id."""
+
+def contexts_of(
+    generations: Iterable[int], selection: Selection, *, limit: int, contexts: ContextLog
+) -> Sequence[RecordedContext]:
+    """The selected contexts of some generations, by ascending position."""
+    pages = [
+        contexts.read(replace(selection, where={**selection.where, "generation": generation}), limit=limit)
+        for generation in sorted(generations)
+    ]
+    return sorted(chain(*pages), key=lambda row: row.position)
+
+
+def put_contexts(
+    rows: Iterable[RecordedContext], ranks: Mapping[int, int], *, index: SearchIndex, into: Index
+) -> Sequence[Rejection]:
+    """Put the documents of contexts into an index, where its generations have these ranks."""
+    documents = [document for row in rows for document in documents_of(row, ranks)]
+    return index.put(documents, into) if documents else []
+
+
+def documents_of(row: RecordedContext, ranks: Mapping[int, int]) -> list[SearchDocument]:
+    """The documents that a context declares, none of a generation without rank; the last one wins: they share an id."""
+    rank = ranks.get(row.generation)
+    if rank is None:
+        return []
     # Read as plain JSON: an index needs no TaskContext.
     context = from_json(row.context)
     event = context["event"]
@@ -118,61 +174,92 @@ def documents_of(row: RecordedContext) -> list[SearchDocument]:
         "generation": row.generation,
     }
     declared = [effect["document"] for effect in context["effects"] if effect["kind"] == IndexDocument.kind]
-    return [SearchDocument(version=row.position, envelope=envelope, document=document) for document in declared[-1:]]
+    version = version_of(row.position, rank=rank)
+    return [SearchDocument(version=version, envelope=envelope, document=document) for document in declared[-1:]]
+
+
+def shows(index: Index, log_id: str, view: Sequence[int], *, whole: bool = True) -> bool:
+    """Whether an index is one of this log and view, and whole, or still to be filled."""
+    label = index.label
+    return label is not None and (label.log_id, label.view, label.whole) == (log_id, tuple(view), whole)
+
+
+def serve_view(view: Sequence[int], *, index: SearchIndex, log_id: str) -> bool:
+    """Let an index of this view serve, if there is one that is whole and another serves; whether it is so now."""
+    fitting = [each for each in index.indices() if shows(each, log_id, view)]
+    if fitting and not any(each.serves for each in fitting):
+        index.serve(fitting[-1])
+    return bool(fitting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An answer, who gave it, how many contexts the index is behind the log, and a warning if it shows another."""
+    """An answer, who gave it, how many contexts the index is behind the log, and a warning if it shows what is not.
+
+    All of the answer is of one `view`: the promoted generations, the newest first.
+    """
 
     answer: SearchAnswer
     backend: str
     index_lag: int
+    view: Sequence[int] = ()
     warning: str | None = None
 
 
-def search(query: SearchQuery, *, index: SearchIndex, claims: Claims, log_ids: LogIds) -> Found:
-    """Answer a query from the index."""
-    answer = index.search(query)
-    known = answer.log_id is None or answer.log_id == log_ids.of(_LOG)
+def search(query: SearchQuery, *, index: SearchIndex, claims: Claims, log_ids: LogIds, promotions: Promotions) -> Found:
+    """Answer a query from the index. If a promotion was not ended by the process that began it, it is ended here."""
+    answer, log_id, view = index.search(query), log_ids.of(LOG), promotions.current().promoted
+    if (
+        answer.label is not None
+        and answer.label.log_id == log_id
+        and answer.label.view != view
+        and serve_view(view, index=index, log_id=log_id)
+    ):
+        answer = index.search(query)
     return Found(
         answer=answer,
         backend=index.backend,
         index_lag=index_lag(claims=claims),
-        warning=None if known else f"What is found may not be stored. {OUTDATED}",
+        view=answer.label.view if answer.label else view,
+        warning=_warning(answer.label, log_id, view),
     )
+
+
+def _warning(label: Label | None, log_id: str, view: Sequence[int]) -> str | None:
+    if label is None:
+        return None
+    if label.log_id != log_id:
+        return f"What is found may not be stored. {OUTDATED}"
+    if label.view != view:
+        return "The index does not show the promoted results. Run: playhead index rebuild"
+    return None
 
 
 def why_outdated(state: IndexState, *, log_id: str, head: int) -> str | None:
     """What is wrong with an index that does not show the log of this id and head; None where nothing is."""
-    if state.documents and state.log_id is not None and state.log_id != log_id:
+    if state.documents and state.label is not None and state.label.log_id != log_id:
         return OUTDATED
-    if state.version > head:
+    if state.context > head:
         return (
-            f"The index shows context {state.version}, but the log ends at {head}: an older state of it was restored. "
+            f"The index shows context {state.context}, but the log ends at {head}: an older state of it was restored. "
             "Run: playhead db restored, playhead index rebuild"
         )
     return None
+
+
+def catch_up(engine: Engine, *, claims: Claims, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Work the `index` subscription beside whoever else does, until the index shows all or the time is over.
+
+    Raises:
+        Unavailable: the index cannot be reached.
+    """
+    end = time.monotonic() + seconds
+    while index_lag(claims=claims) and time.monotonic() < end:
+        if not engine.turn(INDEX, seconds=1):
+            sleep(_PAUSE_SECONDS)
 
 
 def index_lag(*, claims: Claims) -> int:
     """How many contexts lie between the log's head and what is known to be indexed."""
     backlog = claims.backlog([INDEX]).get(INDEX)
     return backlog.head - backlog.cursor + backlog.claimed if backlog else 0
-
-
-def rebuild_index(
-    *,
-    index: SearchIndex,
-    fields: Mapping[str, FieldType],
-    claims: Claims,
-    log_ids: LogIds,
-    subscription: Subscription,
-    auditor: Auditor,
-) -> None:
-    """Begin the index anew: empty, its subscription back at position 0. Whoever works it refills the index."""
-    auditor.record("index.rebuild", index.backend)
-    index.start_anew(fields)
-    index.label(log_ids.of(_LOG))
-    # Only now: what is indexed after the rewind goes into the new index, and the cursor covers all before it.
-    claims.rewind(subscription)

@@ -34,7 +34,8 @@ class Task:
     """A task as a client follows it.
 
     `meta` is, for PROGRESS: status, current_step, progress (0 to 1); for RETRY and FAILURE: exc_type, exc_message,
-    retry_count, max_retries. `result` is, for SUCCESS, each node's output by name.
+    retry_count, max_retries. `result` is, for SUCCESS, each node's output by name; `generation` is then 0 where it is
+    that of the live run, else the promoted replay whose it is.
     """
 
     task_id: str
@@ -44,6 +45,7 @@ class Task:
     meta: Mapping[str, Any] | None = None
     result: Mapping[str, Any] | None = None
     due_at: datetime | None = None
+    generation: int | None = None
 
 
 def get_task(
@@ -61,13 +63,13 @@ def get_task(
 
 def task_of(event: RecordedEvent, state: TaskState, *, contexts: ContextLog, registry: PipelineRegistry) -> Task:
     """The task of an event whose state is known."""
-    result = None
+    result = generation = None
     meta = state.progress or (_BEGUN if state.status == "running" else None)
     if state.context_position is not None:
         deciding = next(row for row in contexts.of_event(event.position) if row.position == state.context_position)
         context = TaskContext.from_json(deciding.context)
         if state.status == "succeeded":
-            result = context.outputs
+            result, generation = context.outputs, deciding.generation
         else:
             meta = _failure_meta(context, event, registry)
     return Task(
@@ -78,6 +80,7 @@ def task_of(event: RecordedEvent, state: TaskState, *, contexts: ContextLog, reg
         meta=meta,
         result=result,
         due_at=state.due_at,
+        generation=generation,
     )
 
 

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from secrets import token_hex
 from typing import Any
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
 
-from application.ports.search_index import FieldType
+from application.ports.search_index import FieldType, Index, Label
 from domain.errors import Misconfigured, Unavailable
 from infrastructure.elasticsearch.client import reason
 from infrastructure.search.entries import MAX_KEYWORD
+from infrastructure.search.labels import label_of, members_of
 from infrastructure.search.values import TEXT, merged
 
 _SETTINGS = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "1s"}
@@ -26,31 +29,38 @@ _ATTEMPTS = 20
 """How often other processes may get in the way; each time, one of them is done."""
 
 
-def fields_behind(client: Elasticsearch, alias: str) -> dict[str, FieldType]:
-    """The fields of the index behind the alias.
+def fields_and_label(client: Elasticsearch, target: str) -> tuple[str, dict[str, FieldType], Label | None]:
+    """The index that a name or an alias leads to, its fields and its label.
 
     Raises:
         NotFoundError: there is none.
     """
-    return shown_behind(client, alias)[0]
+    [(name, found)] = client.indices.get_mapping(index=target).items()
+    return name, *_read(found["mappings"])
 
 
-def shown_behind(client: Elasticsearch, alias: str) -> tuple[dict[str, FieldType], str | None]:
-    """The fields of the index behind the alias, and its label.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    [mapping] = client.indices.get_mapping(index=alias).values()
-    properties = mapping["mappings"].get("properties", {})
+def _read(mappings: Mapping[str, Any]) -> tuple[dict[str, FieldType], Label | None]:
+    properties = mappings.get("properties", {})
     fields = {name: known["type"] for name, known in properties.items() if known.get("type") in _TYPES}
-    return fields, mapping["mappings"].get("_meta", {}).get("log_id")
+    return fields, label_of(mappings.get("_meta", {}))
+
+
+def list_indices(client: Elasticsearch, alias: str) -> list[Index]:
+    """Every index of ours that is whole made, the oldest first."""
+    found = []
+    for name, index in sorted(_ours(client, alias).items()):
+        key = next((each for each in index["aliases"] if each.startswith(f"{name}-")), None)
+        # Without it, somebody else's making of it died on the way.
+        if key is not None:
+            _, label = _read(index["mappings"])
+            found.append(Index(name=name, key=key, serves=alias in index["aliases"], label=label))
+    return found
 
 
 def make_or_extend(
     client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], anew: Callable[[], None] = lambda: None
 ) -> None:
-    """Make the index behind the alias, after `anew`, or add the fields that it lacks.
+    """Make the index behind the alias, after `anew`, and add the fields that indices lack.
 
     Raises:
         Misconfigured: a field exists with another type.
@@ -58,15 +68,14 @@ def make_or_extend(
     for _ in range(_ATTEMPTS):
         # Names first, then the alias: an index made in between has our number, or shows behind the alias.
         names = _numbered(client, alias)
-        try:
-            present = fields_behind(client, alias)
-        except NotFoundError:
+        if not client.indices.exists_alias(name=alias):
             anew()
-            if _make(client, alias, names, fields, aliased=True):
-                return
-        else:
-            _extend(client, alias, present, fields)
-            return
+            if _make(client, alias, names, fields, aliased=True) is None:
+                continue
+        for index in _ours(client, alias):
+            with suppress(NotFoundError):  # somebody dropped it
+                _extend(client, index, fields)
+        return
     raise _others_at_it(alias)
 
 
@@ -77,37 +86,35 @@ def holds_nothing(client: Elasticsearch, alias: str) -> bool:
     return bool(started and stats["_all"]["primaries"]["docs"]["count"] == 0)
 
 
-def replace(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType]) -> None:
-    """Put a new, empty index behind the alias and delete the ones before."""
+def make_beside(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], label: Label) -> Index:
+    """Make an empty index that the alias does not lead to."""
     for _ in range(_ATTEMPTS):
-        names = _numbered(client, alias)
-        aliased = not client.indices.exists_alias(name=alias)
-        made = _make(client, alias, names, fields, aliased=aliased)
-        if made is None:
-            continue
-        if not aliased and not _swap(client, alias, made):
-            # Another process began after us and was faster; its index is as empty as ours.
-            make_or_extend(client, alias, fields)
-        return
+        made = _make(client, alias, _numbered(client, alias), fields, aliased=False, meta=members_of(label))
+        if made is not None:
+            return next(index for index in list_indices(client, alias) if index.name == made)
     raise _others_at_it(alias)
 
 
-def _extend(
-    client: Elasticsearch, alias: str, present: Mapping[str, FieldType], fields: Mapping[str, FieldType]
-) -> None:
+def _extend(client: Elasticsearch, index: str, fields: Mapping[str, FieldType]) -> None:
+    _, present, _ = fields_and_label(client, index)
     added = {name: type_ for name, type_ in merged(present, fields).items() if name not in present}
     if not added:
         return
     try:
-        client.indices.put_mapping(index=alias, properties=_properties(added))
+        client.indices.put_mapping(index=index, properties=_properties(added))
     except BadRequestError as error:
-        raise Misconfigured(f"The index behind {alias!r} does not take new fields: {reason(error)}.") from error
+        raise Misconfigured(f"The index {index!r} does not take new fields: {reason(error)}.") from error
+
+
+def _ours(client: Elasticsearch, alias: str) -> dict[str, Any]:
+    """The indices that bear our name, whether the alias leads to them or not."""
+    ours = re.compile(rf"{re.escape(alias)}-\d{{6}}")
+    found = client.indices.get(index=f"{alias}-*", features=["aliases", "mappings"])
+    return {name: index for name, index in found.items() if ours.fullmatch(name)}
 
 
 def _numbered(client: Elasticsearch, alias: str) -> list[str]:
-    """The indices that bear our name, whether the alias leads to them or not."""
-    ours = re.compile(rf"{re.escape(alias)}-\d{{6}}")
-    return [name for name in client.indices.get(index=f"{alias}-*", features=["aliases"]) if ours.fullmatch(name)]
+    return list(_ours(client, alias))
 
 
 def _make(
@@ -117,19 +124,23 @@ def _make(
     fields: Mapping[str, FieldType],
     *,
     aliased: bool,
+    meta: Mapping[str, Any] | None = None,
 ) -> str | None:
     """Make the index of the next number and give its name; None when another process was first."""
     number = 1 + max((int(name[-6:]) for name in names), default=0)
     made = f"{alias}-{number:06}"
+    # Documents are written through an alias of its own, whose letters no later index of this number has.
+    own = f"{made}-{token_hex(4)}"
     try:
         client.indices.create(
             index=made,
-            aliases={alias: {}} if aliased else {},
+            aliases={name: {} for name in ([own, alias] if aliased else [own])},
             settings=_SETTINGS,
             mappings={
                 "dynamic": False,
                 # The words are for searching; answers show the strings that they came from.
                 "_source": {"excludes": [TEXT]},
+                "_meta": dict(meta or {}),
                 "properties": {**_properties(merged({}, fields)), TEXT: _WORDS},
             },
         )
@@ -140,19 +151,24 @@ def _make(
     return made
 
 
-def _swap(client: Elasticsearch, alias: str, made: str) -> bool:
-    """Lead the alias to this index and delete the ones before in one step; False when a later one is there."""
+def serve(client: Elasticsearch, alias: str, index: Index) -> None:
+    """Lead the alias to this index, in one step.
+
+    Raises:
+        NotFoundError: the index is not there.
+    """
+    name, _, _ = fields_and_label(client, index.key)
     for _ in range(_ATTEMPTS):
-        names = _numbered(client, alias)
-        if made not in names or max(client.indices.get_alias(name=alias)) > made:
-            client.indices.delete(index=made, ignore_unavailable=True)
-            return False
-        deleted = [{"remove_index": {"index": name}} for name in names if name < made]
+        before = [other for other, about in _ours(client, alias).items() if alias in about["aliases"]]
+        if before == [name]:
+            return
+        moved = [{"remove": {"index": other, "alias": alias, "must_exist": True}} for other in before if other != name]
         try:
-            client.indices.update_aliases(actions=[{"add": {"index": made, "alias": alias}}, *deleted])
+            client.indices.update_aliases(actions=[*moved, {"add": {"index": name, "alias": alias}}])
         except NotFoundError:
+            fields_and_label(client, index.key)
             continue
-        return True
+        return
     raise _others_at_it(alias)
 
 

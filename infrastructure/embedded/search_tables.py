@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from application.ports.search_index import ENVELOPE, FieldType
+from application.ports.search_index import ENVELOPE, FieldType, context_of
 from infrastructure.search.entries import Entry
 from infrastructure.search.values import merged
 
@@ -19,7 +19,6 @@ _AFFINITY: Mapping[FieldType, str] = {
     "boolean": "INTEGER",
     "date": "INTEGER",
 }
-TABLES = ("fields", "state", "documents", "hits", "listed", "words", "shown")
 _SCHEMA = (
     # Columns are numbered: SQLite would not tell the fields `id` and `ID` apart.
     "CREATE TABLE fields (name TEXT PRIMARY KEY, type TEXT NOT NULL, number INTEGER NOT NULL)",
@@ -33,16 +32,16 @@ _SCHEMA = (
     # The words are split before they come here: the tokenizer may only find the blanks again.
     "CREATE VIRTUAL TABLE words USING fts5(text, tokenize = \"ascii tokenchars '_.,'''\")",
 )
-# Which log is shown, and how far. Files of earlier releases get it when they are opened.
-_SHOWN = (
-    "CREATE TABLE shown (log_id TEXT, version INTEGER NOT NULL)",
-    "INSERT INTO shown SELECT NULL, coalesce(max(version), 0) FROM documents",
+# What is shown (a label as JSON), and how far. Files of earlier releases get it when they are opened.
+_SHOWS = (
+    "CREATE TABLE shows (label TEXT, context INTEGER NOT NULL)",
+    "INSERT INTO shows SELECT NULL, coalesce(max(version), 0) FROM documents",
 )
 
 
 def has_tables(connection: sqlite3.Connection) -> bool:
     """Whether the file has our tables."""
-    return _has(connection, "shown")
+    return _has(connection, "shows")
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
@@ -51,8 +50,8 @@ def make_tables(connection: sqlite3.Connection) -> None:
         for statement in _SCHEMA:
             connection.execute(statement)
         add_fields(connection, ENVELOPE)
-    if not _has(connection, "shown"):
-        for statement in _SHOWN:
+    if not _has(connection, "shows"):
+        for statement in _SHOWS:
             connection.execute(statement)
 
 
@@ -102,8 +101,8 @@ def keep(connection: sqlite3.Connection, entries: Sequence[Entry], columns: Mapp
     replaced = [(id_,) for id_, entry in taken if entry.event_id in kept]
     for table, column in (("documents", "id"), ("hits", "id"), ("listed", "doc"), ("words", "rowid")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", replaced)
-    newest = max((entry.version for _, entry in taken), default=0)
-    connection.execute("UPDATE shown SET version = max(version, ?)", (newest,))
+    newest = max((context_of(entry.version) for _, entry in taken), default=0)
+    connection.execute("UPDATE shows SET context = max(context, ?)", (newest,))
     names = ", ".join(columns.values())
     connection.executemany(
         f"INSERT INTO documents (id, event_id, version, {names}) VALUES (?, ?, ?{', ?' * len(columns)})",

@@ -2,21 +2,27 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from application.ports.search_index import (
     ENVELOPE,
     Aggregation,
     FieldType,
+    Index,
     IndexState,
+    Label,
     Rejection,
     SearchAnswer,
     SearchDocument,
     SearchQuery,
+    StoredDocument,
+    context_of,
 )
+from domain.errors import Unavailable
 from infrastructure.search.conditions import (
     All,
     AnyOf,
@@ -33,9 +39,18 @@ from infrastructure.search.conditions import (
     asked_words,
     pattern_parts,
 )
-from infrastructure.search.entries import Entry, entries_of
+from infrastructure.search.entries import Entry, entries_of, stored_documents
 from infrastructure.search.request import MAX_BUCKETS, Request, read_request, too_many_buckets
 from infrastructure.search.values import merged, milliseconds, read_time, shown, time_text
+
+
+@dataclass(kw_only=True)
+class _Kept:
+    """What one index has."""
+
+    index: Index
+    fields: dict[str, FieldType]
+    entries: dict[str, Entry] = field(default_factory=dict)
 
 
 class MemorySearchIndex:
@@ -44,29 +59,78 @@ class MemorySearchIndex:
     backend = "memory"
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._fields: dict[str, FieldType] = dict(ENVELOPE)
-        self._entries: dict[str, Entry] = {}
-        self._log_id: str | None = None
+        self._lock = RLock()
+        self._made = 0
+        self._kept: dict[str, _Kept] = {}
+        self._make({}, None, serves=True)
 
     def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
-        if not self._entries:
+        serving = next((kept for kept in self._kept.values() if kept.index.serves), None)
+        if serving is None or not serving.entries:
             anew()
         with self._lock:
-            self._fields = merged(self._fields, fields)
+            if not any(kept.index.serves for kept in self._kept.values()):
+                self._make(fields, None, serves=True)
+            for kept in self._kept.values():
+                kept.fields = merged(kept.fields, fields)
 
-    def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
+    def indices(self) -> Sequence[Index]:
         with self._lock:
-            entries, rejections = entries_of(documents, self._fields)
+            return [kept.index for kept in self._kept.values()]
+
+    def make(self, fields: Mapping[str, FieldType], label: Label) -> Index:
+        with self._lock:
+            return self._make(fields, label, serves=False)
+
+    def _make(self, fields: Mapping[str, FieldType], label: Label | None, *, serves: bool) -> Index:
+        self._made += 1
+        key = f"memory-{self._made}"
+        self._kept[key] = _Kept(
+            index=Index(name=key, key=key, serves=serves, label=label), fields=merged(dict(ENVELOPE), fields)
+        )
+        return self._kept[key].index
+
+    def serve(self, index: Index) -> None:
+        with self._lock:
+            chosen = self._of(index)
+            for kept in self._kept.values():
+                kept.index = replace(kept.index, serves=kept is chosen)
+
+    def drop(self, index: Index) -> None:
+        with self._lock:
+            kept = self._kept.get(index.key)
+            if kept is not None and not kept.index.serves:
+                del self._kept[index.key]
+
+    def label(self, label: Label, index: Index | None = None) -> None:
+        with self._lock:
+            kept = self._of(index)
+            kept.index = replace(kept.index, label=label)
+
+    def _of(self, index: Index | None) -> _Kept:
+        found = [
+            kept
+            for kept in self._kept.values()
+            if (kept.index.serves if index is None else kept.index.key == index.key)
+        ]
+        if not found:
+            raise Unavailable(f"There is no index{'' if index is None else ' ' + index.name}.")
+        return found[0]
+
+    def put(self, documents: Sequence[SearchDocument], index: Index | None = None) -> list[Rejection]:
+        with self._lock:
+            kept = self._of(index)
+            entries, rejections = entries_of(documents, kept.fields)
             for entry in entries:
-                kept = self._entries.setdefault(entry.event_id, entry)
-                if entry.version >= kept.version:
-                    self._entries[entry.event_id] = entry
+                present = kept.entries.setdefault(entry.event_id, entry)
+                if entry.version >= present.version:
+                    kept.entries[entry.event_id] = entry
         return rejections
 
     def search(self, query: SearchQuery) -> SearchAnswer:
         with self._lock:
-            fields, entries = dict(self._fields), list(self._entries.values())
+            kept = self._of(None)
+            fields, entries, label = dict(kept.fields), list(kept.entries.values()), kept.index.label
         request = read_request(query, fields, self.backend)
         found = [entry for entry in entries if _fits(entry, request.condition)]
         ranked = sorted(found, key=lambda entry: _rank(request, _sort_value(entry, request), entry))
@@ -86,19 +150,30 @@ class MemorySearchIndex:
             total=len(found),
             aggs={name: _aggregate(name, found, agg, fields) for name, agg in request.aggs.items()},
             cursor=cursor,
-            log_id=self._log_id,
+            label=label,
         )
 
-    def start_anew(self, fields: Mapping[str, FieldType]) -> None:
+    def state(self, index: Index | None = None) -> IndexState:
         with self._lock:
-            self._fields, self._entries, self._log_id = merged({}, fields), {}, None
+            kept = self._of(index)
+            context = max((context_of(entry.version) for entry in kept.entries.values()), default=0)
+            return IndexState(
+                name=kept.index.name, documents=len(kept.entries), label=kept.index.label, context=context
+            )
 
-    def label(self, log_id: str) -> None:
-        self._log_id = log_id
+    def expected(self, documents: Sequence[SearchDocument], index: Index) -> Sequence[StoredDocument]:
+        with self._lock:
+            return stored_documents(entries_of(documents, self._of(index).fields)[0])
 
-    def state(self) -> IndexState:
-        version = max((entry.version for entry in self._entries.values()), default=0)
-        return IndexState(name="memory", documents=len(self._entries), log_id=self._log_id, version=version)
+    def documents(self, index: Index, *, after: int | None, last: int | None) -> Iterator[StoredDocument]:
+        with self._lock:
+            entries = list(self._of(index).entries.values())
+        within = [
+            entry
+            for entry in entries
+            if (after is None or _position(entry) > after) and (last is None or _position(entry) <= last)
+        ]
+        yield from stored_documents(within)
 
 
 def _fits(entry: Entry, condition: Condition) -> bool:

@@ -12,6 +12,7 @@ from infrastructure.memory.dead_letters import MemoryDeadLetters
 from infrastructure.memory.effect_ledger import MemoryEffectLedger
 from infrastructure.memory.event_log import MemoryEventLog
 from infrastructure.memory.log_ids import MemoryLogIds
+from infrastructure.memory.promotions import MemoryPromotions
 from infrastructure.memory.replays import MemoryReplays
 from infrastructure.memory.seals import MemorySeals
 from infrastructure.memory.tables import MemoryTables, system_clock
@@ -28,6 +29,7 @@ class MemoryStore:
         self.claims = MemoryClaims(tables)
         self.states = MemoryTaskStates(tables)
         self.replays = MemoryReplays(tables)
+        self.promotions = MemoryPromotions(tables)
         self.dead_letters = MemoryDeadLetters(tables)
         self.controls = MemoryControls(tables)
         self.ledger = MemoryEffectLedger(tables)

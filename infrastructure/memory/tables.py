@@ -11,6 +11,7 @@ from application.ports.api_keys import ApiKey
 from application.ports.audit import AuditEntry
 from application.ports.context_log import NewContext, RecordedContext
 from application.ports.effect_ledger import Entry
+from application.ports.promotions import LIVE, View
 from application.ports.replays import Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
@@ -114,6 +115,7 @@ class MemoryTables:
     claims: dict[int, ClaimRow] = field(default_factory=dict)
     claims_made: int = 0
     replays: list[Replay] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     effect_steps: list[Entry] = field(default_factory=list)
     disabled_endpoints: set[str] = field(default_factory=set)
     seals: list[Seal] = field(default_factory=list)
@@ -131,15 +133,17 @@ class MemoryTables:
         self.claims[row.id] = row
         return row
 
-    def deciding_context(self, event_position: int) -> RecordedContext | None:
-        """The live context of an event that is completed, else the last one."""
-        live = [
-            row.context
-            for row in self.contexts
-            if (row.context.event_position, row.context.generation) == (event_position, 0)
-        ]
-        completed = [found for found in live if found.status == "completed"]
-        return next(reversed(completed or live), None)
+    @property
+    def view(self) -> View:
+        """From which generations results are read."""
+        return self.views[-1] if self.views else View()
+
+    def deciding_context(self, event_position: int, view: View = View()) -> RecordedContext | None:  # noqa: B008  # it is frozen
+        """The completed context of an event in the view, else its last live one."""
+        contexts = [row.context for row in self.contexts if row.context.event_position == event_position]
+        completed = [each for each in contexts if each.status == "completed" and each.generation in view.ranks]
+        live = [each for each in contexts if each.generation == LIVE]
+        return max(completed, key=lambda each: view.ranks[each.generation], default=live[-1] if live else None)
 
     def append_contexts(self, contexts: Iterable[NewContext]) -> None:
         """Add contexts at the next positions."""

@@ -37,7 +37,7 @@ class MemoryTaskStates(TaskStates):
         )
 
     def _state(self, row: EventRow) -> TaskState:
-        context = self._tables.deciding_context(row.position)
+        context = self._tables.deciding_context(row.position, self._tables.view)
         position = None if context is None else context.position
         if context is not None and context.status == "completed":
             return TaskState(status="succeeded", context_position=position)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from application.ports.search_index import ENVELOPE, FieldType, Rejection, SearchDocument
+from application.ports.search_index import ENVELOPE, FieldType, Rejection, SearchDocument, StoredDocument
 from infrastructure.search.conditions import Value
 from infrastructure.search.values import milliseconds, read_time, read_value, time_text
 from infrastructure.search.words import indexed_text
@@ -45,6 +45,11 @@ def entries_of(
             entries.append(reduced(document, fields))
             rejections.append(Rejection(event_id, str(error)))
     return entries, rejections
+
+
+def stored_documents(entries: Iterable[Entry]) -> list[StoredDocument]:
+    """What an index has of entries."""
+    return [StoredDocument(event_id=entry.event_id, version=entry.version, hit=entry.hit) for entry in entries]
 
 
 def reduced(document: SearchDocument, fields: Mapping[str, FieldType]) -> Entry:

@@ -220,6 +220,18 @@ class ReplayRow(AppendOnly, Model):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
 
+class PromotionRow(AppendOnly, Model):
+    """From which generations results are read; see `application.ports.promotions.View`. `promoted` is JSON."""
+
+    __tablename__ = "promotions"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    promoted: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    generation: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(UtcTime)
+
+
 class SealRow(AppendOnly, Model):
     """What a closed range of a log was; see `domain.seals.Seal`."""
 

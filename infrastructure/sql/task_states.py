@@ -8,13 +8,13 @@ from pydantic_core import from_json
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union_all
 from sqlalchemy.orm import aliased
 
+from application.ports.promotions import LIVE, View
 from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates, TaskStatus
 from domain.events import RecordedEvent
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.event_log import event_of, select_events
 from infrastructure.sql.models import ClaimRow, ContextRow, EventRow, SubscriptionRow
-
-_LIVE = 0
+from infrastructure.sql.promotions import current_view
 
 
 class SqlTaskStates(TaskStates):
@@ -48,7 +48,7 @@ def _states(connection: Connection, events: Sequence[RecordedEvent]) -> list[Tas
     positions = [event.position for event in events]
     now = connection.scalar(select(DatabaseNow()))
     assert now is not None
-    last = _last_contexts(connection, positions)
+    last = _last_contexts(connection, positions, current_view(connection))
     claims = _claims_over(connection, positions)
     return [_state(event, last.get(event.position), claims.get(event.position), now) for event in events]
 
@@ -79,62 +79,67 @@ def _positions(
 ) -> list[int]:
     """The positions of a page of events with a status, looked for from the small side."""
     found: set[int] = set()
-    for event, candidates in _candidates(connection, wanted.status):
+    for event, candidates in _candidates(connection, wanted.status, current_view(connection)):
         found.update(connection.scalars(_page(candidates, event, wanted, before=before, after=after, limit=limit)))
     return sorted(found, reverse=after is None)[:limit]
 
 
-def _candidates(connection: Connection, status: TaskStatus | None) -> Iterable[tuple[Any, Select[Any]]]:
+def _candidates(connection: Connection, status: TaskStatus | None, view: View) -> Iterable[tuple[Any, Select[Any]]]:
     """Selects of event positions that together hold a status, each begun from claims, cursors or contexts."""
     event = aliased(EventRow)
     leased = func.coalesce(and_(ClaimRow.owner.is_not(None), ClaimRow.available_at > DatabaseNow()), False)
     if status == "succeeded":
-        yield event, ended_with(event, "completed")
+        yield event, ended_with(event, "completed", view)
     elif status in {"failed", "discarded"}:
-        yield event, ended_with(event, "dead" if status == "failed" else "discarded")
+        yield event, ended_with(event, "dead" if status == "failed" else "discarded", view)
     elif status == "running":
-        yield event, _claimed(event, leased)
+        yield event, _claimed(event, leased, view)
     elif status == "retrying":
-        yield event, _claimed(event, and_(~leased, ClaimRow.attempt > 0))
+        yield event, _claimed(event, and_(~leased, ClaimRow.attempt > 0), view)
     elif status == "queued":
-        yield event, _claimed(event, and_(~leased, ClaimRow.attempt == 0))
+        yield event, _claimed(event, and_(~leased, ClaimRow.attempt == 0), view)
         # One select a subscription, with its cursor as a plain number: each is a range of the index on routes.
         for row in connection.execute(select(SubscriptionRow.__table__).where(SubscriptionRow.route.is_not(None))):
-            yield event, select(event.position).where(*followed(event, row), event.position > row.cursor)
+            waiting = select(event.position).where(*followed(event, row), event.position > row.cursor)
+            yield event, waiting.where(~completed(event.position, view)) if view.promoted else waiting
     elif status == "unrouted":
-        yield event, select(event.position).where(event.route.is_(None))
+        unrouted = select(event.position).where(event.route.is_(None))
+        yield event, unrouted.where(~completed(event.position, view)) if view.promoted else unrouted
 
 
-def _claimed(event: Any, condition: ColumnElement[bool]) -> Select[Any]:
+def _claimed(event: Any, condition: ColumnElement[bool], view: View) -> Select[Any]:
     """The positions of uncompleted events that claims of a kind cover."""
     return (
         select(event.position)
         .select_from(ClaimRow, SubscriptionRow, event)
-        .where(_covers(event), condition, ~completed(event.position))
+        .where(_covers(event), condition, ~completed(event.position, view))
     )
 
 
-def ended_with(event: Any, status: str) -> Select[Any]:
+def ended_with(event: Any, status: str, view: View = View()) -> Select[Any]:  # noqa: B008  # it is frozen
     """Select the positions of events whose deciding context has this status and that no claim covers."""
     statement = (
         select(event.position)
         .select_from(ContextRow)
         .join(event, event.position == ContextRow.event_position)
-        .where(ContextRow.status == status, ContextRow.generation == _LIVE)
+        .where(ContextRow.status == status)
     )
     if status == "completed":
-        return statement
+        within = statement.where(ContextRow.generation.in_(list(view.ranks)))
+        # Several generations may have a result of one event.
+        return within.distinct() if view.promoted else within
+    statement = statement.where(ContextRow.generation == LIVE)
     later = aliased(ContextRow)
     superseded = exists().where(
         later.event_position == ContextRow.event_position,
         later.status != "completed",
-        later.generation == _LIVE,
+        later.generation == LIVE,
         later.position > ContextRow.position,
     )
     return statement.where(
         ContextRow.status != "completed",  # said again for the index, which holds just these
         ~superseded,
-        ~completed(event.position),
+        ~completed(event.position, view),
         ~exists().where(_covers(event)),
     )
 
@@ -154,25 +159,30 @@ def followed(event: Any, subscription: Any) -> list[ColumnElement[bool]]:
     return [event.route == subscription.route, ~event.direct, event.lane % subscription.lanes == subscription.lane]
 
 
-def completed(position: Any) -> ColumnElement[bool]:
-    """Whether an event has a completed live context."""
+def completed(position: Any, view: View = View()) -> ColumnElement[bool]:  # noqa: B008  # it is frozen
+    """Whether an event has a completed context in a view."""
     context = aliased(ContextRow)
     return exists().where(
-        context.event_position == position, context.status == "completed", context.generation == _LIVE
+        context.event_position == position,
+        context.status == "completed",
+        context.generation.in_(list(view.ranks)),
     )
 
 
-def _last_contexts(connection: Connection, positions: list[int]) -> dict[int, tuple[str, int]]:
-    """Status and position of the context that decides, by event: the completed one, else the last."""
-    rows = select(ContextRow.event_position, ContextRow.status, ContextRow.position).where(
-        ContextRow.event_position.in_(positions), ContextRow.generation == _LIVE
+def _last_contexts(connection: Connection, positions: list[int], view: View) -> dict[int, tuple[str, int]]:
+    """Status and position of the context that decides, by event: the completed one in the view, else the last live."""
+    columns = ContextRow.event_position, ContextRow.status, ContextRow.position, ContextRow.generation
+    rows = select(*columns).where(ContextRow.event_position.in_(positions))
+    both = union_all(
+        rows.where(ContextRow.status == "completed", ContextRow.generation.in_(list(view.ranks))),
+        rows.where(ContextRow.status != "completed", ContextRow.generation == LIVE),
     )
-    both = union_all(rows.where(ContextRow.status == "completed"), rows.where(ContextRow.status != "completed"))
-    found: dict[int, tuple[str, int]] = {}
-    for event_position, status, position in sorted(connection.execute(both), key=lambda row: row[2]):
-        if found.get(event_position, ("",))[0] != "completed":
-            found[event_position] = status, position
-    return found
+    # The one that decides comes last, and takes the place of those before it.
+    ascending = sorted(
+        connection.execute(both),
+        key=lambda row: (row.status == "completed", view.ranks[row.generation], row.position),
+    )
+    return {row.event_position: (row.status, row.position) for row in ascending}
 
 
 def _claims_over(connection: Connection, positions: list[int]) -> dict[int, Any]:

@@ -35,6 +35,8 @@ NEEDED: Mapping[tuple[str, str], access.Scope | None] = {
     ("POST", "/effects/{effect_id}/retry"): "replay",
     ("GET", "/replays"): "events:read",
     ("POST", "/replays"): "replay",
+    ("POST", "/replays/{replay_id}/promote"): "replay",
+    ("POST", "/replays/rollback"): "replay",
     ("GET", "/replays/{replay_id}"): "events:read",
     ("GET", "/replays/{replay_id}/diff"): "replay",
     ("GET", "/metrics"): "events:read",

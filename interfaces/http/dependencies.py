@@ -18,11 +18,13 @@ from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.log_ids import LogIds
+from application.ports.promotions import Promotions
 from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from application.pulse import Watchdog
 from application.use_cases.comparing import Comparison
+from application.use_cases.indices import IndexBuilder
 from application.use_cases.replay import Plan
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
@@ -47,6 +49,8 @@ class Api:
     states: TaskStates
     dead_letters: DeadLetters
     replays: Replays
+    promotions: Promotions
+    index_builder: Callable[[], IndexBuilder]
     plan_replay: Callable[[], Callable[..., Plan]]
     compare_replay: Callable[[], Callable[..., Comparison]]
     dispatcher: Dispatcher
@@ -75,6 +79,8 @@ class Api:
             states=container.states(),
             dead_letters=container.dead_letters(),
             replays=container.replays(),
+            promotions=container.promotions(),
+            index_builder=container.index_builder,
             plan_replay=container.plan_replay,
             compare_replay=container.compare_replay,
             dispatcher=container.dispatcher(),

@@ -86,6 +86,7 @@ _TASK = {
         "meta": {"type": ["object", "null"]},
         "result": {"type": ["object", "null"]},
         "due_at": {"type": ["string", "null"], "format": "date-time"},
+        "generation": {"type": ["integer", "null"]},
         "ready": {"type": "boolean"},
         "links": {"type": "object", "additionalProperties": {"type": "string"}},
     },
@@ -294,6 +295,7 @@ DISCARD: dict[str, Any] = {
 }
 REPLAYS: dict[str, Any] = {"responses": _answers(503)}
 REPLAY: dict[str, Any] = {"responses": _answers(400, 404, 503)}
+PROMOTION: dict[str, Any] = {"responses": _answers(400, 404, 409, 503)}
 COMPARISON: dict[str, Any] = {"responses": _answers(400, 404, 503)}
 PLAN: dict[str, Any] = {
     "responses": _answers(400, 404, 408, 413, 415, 503),

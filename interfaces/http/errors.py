@@ -27,6 +27,8 @@ STATUS: Mapping[type[PlayheadError], int] = {
     errors.WrongExpectedVersion: 409,
     errors.CountDiffers: 409,
     errors.EffectBusy: 409,
+    errors.NotCaughtUp: 409,
+    errors.ViewChanged: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.InvalidEvent: 422,

@@ -1,10 +1,12 @@
 """What a plan of a replay asks, and what is told of replays."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from application.ports.promotions import View
 from application.ports.replays import Replay
 from application.ports.task_states import TaskStatus
 from interfaces.http.fields import Name, Time
@@ -45,9 +47,24 @@ class ReplayAnswer(BaseModel):
 
 
 class ReplaysAnswer(BaseModel):
-    """All replays, the newest first."""
+    """All replays, and which of them are promoted; both the newest first."""
 
     replays: list[ReplayAnswer]
+    view: list[int]
+
+
+class ViewAnswer(BaseModel):
+    """What holds since then: the promoted replays, the newest first, over the live results."""
+
+    view: list[int]
+    action: str
+    generation: int
+    at: datetime
+
+    @classmethod
+    def of(cls, view: View) -> "ViewAnswer":
+        """A view as it is answered."""
+        return cls.model_validate({**asdict(view), "view": view.promoted})
 
 
 class PlanAnswer(ReplayAnswer):

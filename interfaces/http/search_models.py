@@ -33,6 +33,8 @@ class SearchBody(BaseModel):
 class SearchResult(BaseModel):
     """What was found; `index_lag` is how many contexts the index is behind the log.
 
+    All of it is of one `view`: the promoted replays, the newest first, over the live results.
+
     With a `warning` the index shows another log, as after a restore: what is found may not be stored.
     """
 
@@ -42,4 +44,5 @@ class SearchResult(BaseModel):
     cursor: str | None
     backend: str
     index_lag: int
+    view: list[int]
     warning: str | None = None

@@ -33,9 +33,9 @@ FIELDS: dict[str, FieldType] = {
 class _Refreshed(ElasticsearchSearchIndex):
     """Shows at once what was put, where the real one does within a second."""
 
-    def put(self, documents):
-        rejections = super().put(documents)
-        self._client.indices.refresh(index=self._alias)
+    def put(self, documents, index=None):
+        rejections = super().put(documents, index)
+        self._client.indices.refresh(index=self._alias if index is None else index.key)
         return rejections
 
 

@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic_core import to_json
 
-from application.ports.search_index import ENVELOPE, SearchQuery
-from domain.errors import Misconfigured
+from application.ports.search_index import ENVELOPE, Label, SearchQuery, version_of
+from domain.errors import Misconfigured, Unavailable
 from tests.contracts.search_suite import FIELDS, KEEPERS, document, event_id, found, keepers
 
 
@@ -180,20 +181,94 @@ def test_a_field_with_another_type_stops_the_start_and_is_named(index, field):
         index.open({field: "long"})
 
 
-def test_starting_anew_leaves_no_document_and_no_old_field(index):
+LABEL = Label(log_id="a")
+
+
+def test_an_index_beside_takes_documents_of_its_own_and_answers_once_it_serves(index):
     index.put([document(1, carrier="UA", tags=["a", "b"])])
-    index.start_anew({"carrier": "long"})
-    assert found(index) == []
-    assert index.state().documents == 0
-    index.put([document(1, version=1, carrier=5)])
-    assert found(index, "carrier:5") == [1]
+    beside = index.make({"carrier": "long"}, Label(log_id="a", view=(3,), whole=False, until=7))
+    index.put([document(1, version=1, carrier=5)], beside)
 
-
-def test_an_index_may_be_started_anew_before_it_was_opened(other):
-    index = other()
-    index.start_anew(FIELDS)
-    index.put([document(1, carrier="UA")])
     assert found(index, "carrier:UA") == [1]
+    before, after = index.indices()
+    assert (before.serves, after) == (True, beside)
+    assert (beside.serves, beside.label) == (False, Label(log_id="a", view=(3,), whole=False, until=7))
+
+    index.serve(beside)
+    assert found(index, "carrier:5") == [1]
+    assert index.search(SearchQuery()).label == beside.label
+    assert [each.serves for each in index.indices()] == [False, True]
+    index.serve(before)
+    assert found(index, "carrier:UA") == [1]
+
+
+def test_another_keeper_sees_which_index_serves(index, other):
+    index.serve(index.make(FIELDS, LABEL))
+    index.put([document(2)])
+    assert found(other()) == [2]
+    assert other().state().label == LABEL
+
+
+def test_an_index_that_was_dropped_takes_nothing_and_cannot_serve(index, other):
+    beside = index.make(FIELDS, LABEL)
+    other().put([document(2)], beside)
+    index.drop(beside)
+    index.drop(beside)
+    for keeper in (index, other()):
+        assert len(keeper.indices()) == 1
+        for attempt in (
+            lambda keeper=keeper: keeper.put([document(1)], beside),
+            lambda keeper=keeper: keeper.serve(beside),
+            lambda keeper=keeper: keeper.label(LABEL, beside),
+            lambda keeper=keeper: keeper.state(beside),
+            lambda keeper=keeper: list(keeper.documents(beside, after=None, last=None)),
+        ):
+            with pytest.raises(Unavailable):
+                attempt()
+
+
+def test_an_index_that_serves_is_not_dropped(index):
+    [serving] = index.indices()
+    index.put([document(1)])
+    index.drop(serving)
+    assert found(index) == [1]
+
+
+def test_a_dropped_index_is_not_meant_by_what_is_made_after_it(index):
+    dropped = index.make(FIELDS, LABEL)
+    index.drop(dropped)
+    made = index.make(FIELDS, LABEL)
+    with pytest.raises(Unavailable):
+        index.put([document(1)], dropped)
+    assert index.state(made).documents == 0
+
+
+def test_every_index_gets_the_fields_that_it_lacks(index):
+    beside = index.make({}, LABEL)
+    index.open({"runway": "keyword"})
+    index.put([document(1, runway="B12")], beside)
+    index.serve(beside)
+    assert found(index, "runway:B12") == [1]
+
+
+def test_what_an_index_has_is_read_by_position_and_is_what_was_expected(index):
+    [serving] = index.indices()
+    documents = [
+        document(n, version=version_of(n + 10, rank=n % 2), departed="2013-01-07", stops=n) for n in range(1, 8)
+    ]
+    documents.append(document(8, stops="many"))
+    index.put([*documents, document(3, version=1, stops=99)])
+
+    def stored(after, last):
+        rows = sorted(index.documents(serving, after=after, last=last), key=lambda row: row.hit["position"])
+        return [(row.event_id, row.version, to_json(row.hit)) for row in rows]
+
+    expected = [(row.event_id, row.version, to_json(row.hit)) for row in index.expected(documents, serving)]
+    assert stored(None, None) == expected
+    assert stored(2, 5) == expected[2:5]
+    assert stored(None, 2) == expected[:2]
+    assert stored(7, None) == expected[7:]
+    assert index.state().context == 17
 
 
 def test_the_state_counts_documents(index):
@@ -229,24 +304,35 @@ def test_many_may_put_and_search_at_once_and_the_newest_version_stays(index, oth
     assert found(index, "stops:40", sort="position") == list(range(1, 21))
 
 
-def test_many_may_start_anew_at_once(index, other):
+def test_many_may_make_at_once(index, other):
     with ThreadPoolExecutor(3) as threads:
-        for started in [threads.submit(lambda: other().start_anew(FIELDS)) for _ in range(3)]:
-            started.result()
-    index.put([document(1, carrier="UA")])
-    assert found(index, "carrier:UA") == [1]
-    assert index.state().documents == 1
+        made = list(threads.map(lambda _: other().make(FIELDS, LABEL), range(3)))
+    assert len({each.key for each in made}) == 3
+    for number, each in enumerate(made, 1):
+        index.put([document(number)], each)
+    for number, each in enumerate(made, 1):
+        index.serve(each)
+        assert found(index) == [number]
 
 
-def test_an_index_keeps_the_label_of_its_log_until_it_begins_anew(index, other):
-    assert index.state().log_id is None
-    index.label("a")
-    index.label("b")
+def test_of_many_that_are_to_serve_at_once_one_does(index, other):
+    made = [index.make(FIELDS, LABEL) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda each: other().serve(each), made))
+    assert [each.serves for each in index.indices()].count(True) == 1
+
+
+def test_an_index_keeps_its_label(index, other):
+    assert index.state().label is None
+    index.label(Label(log_id="a"))
+    index.label(Label(log_id="b", view=(4, 1), whole=False, until=9))
     index.put([document(1), document(3, version=70)])
     index.put([document(2)])
     another = other()
     another.open({**FIELDS, "added": "long"})
-    assert (another.state().log_id, another.state().version) == ("b", 70)
-    assert another.search(SearchQuery()).log_id == "b"
-    index.start_anew(FIELDS)
-    assert (index.state().log_id, index.state().version, index.search(SearchQuery()).log_id) == (None, 0, None)
+    assert (
+        another.state().label
+        == another.search(SearchQuery()).label
+        == Label(log_id="b", view=(4, 1), whole=False, until=9)
+    )
+    assert another.state().context == 70

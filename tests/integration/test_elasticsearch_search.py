@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from application.ports.search_index import ENVELOPE, SearchQuery
+from application.ports.search_index import ENVELOPE, Label, SearchQuery
 from domain.errors import Misconfigured, Unavailable
+from infrastructure.elasticsearch import indices
 from infrastructure.elasticsearch.client import connect
 from infrastructure.elasticsearch.search_index import ElasticsearchSearchIndex
 from tests.contracts.search_suite import FIELDS, document, elasticsearch_url, event_id, found
@@ -58,7 +59,7 @@ def test_the_alias_alone_is_not_written_to_as_an_index(index, client, alias):
     with pytest.raises(Unavailable, match="alias"):
         index.put([document(1)])
     with pytest.raises(Misconfigured, match=alias):
-        index.start_anew(FIELDS)
+        index.open(FIELDS)
 
 
 def test_a_document_that_only_the_server_refuses_is_reduced_and_reported(index, client, alias):
@@ -72,26 +73,53 @@ def test_a_document_that_only_the_server_refuses_is_reduced_and_reported(index, 
     assert answer.hits[0].keys() == ENVELOPE.keys()
 
 
-def test_starting_anew_leaves_one_index_behind_the_alias(index, client, alias):
-    index.start_anew(FIELDS)
-    index.start_anew(FIELDS)
-    assert list(client.indices.get(index=f"{alias}*")) == [f"{alias}-000003"]
-    assert index.state().name == f"{alias}-000003"
+def test_indices_are_numbered_and_the_alias_leads_to_the_one_that_serves(index, client, alias):
+    label = Label(log_id="a")
+    second, third = index.make(FIELDS, label), index.make(FIELDS, label)
+    index.serve(third)
+    index.drop(second)
+    assert sorted(client.indices.get(index=f"{alias}*")) == [f"{alias}-000001", f"{alias}-000003"]
+    assert list(client.indices.get_alias(name=alias)) == [third.name] == [f"{alias}-000003"]
 
 
-def test_an_index_left_over_by_a_start_that_died_is_passed_over_and_then_deleted(client, alias):
+def test_an_index_left_over_by_a_start_that_died_is_passed_over(client, alias):
     client.indices.create(index=f"{alias}-000001")
     index = ElasticsearchSearchIndex(client, alias=alias)
     index.open(FIELDS)
+    assert [each.name for each in index.indices()] == [f"{alias}-000002"]
     assert index.state().name == f"{alias}-000002"
-    index.start_anew(FIELDS)
-    assert list(client.indices.get(index=f"{alias}*")) == [f"{alias}-000003"]
+
+
+def test_a_search_whose_index_is_dropped_under_it_asks_the_one_that_serves(index, client, alias, monkeypatch):
+    index.put([document(1)])
+    [old] = index.indices()
+    new = index.make(FIELDS, Label(log_id="a"))
+    index.put([document(1), document(2)], new)
+    client.indices.refresh(index=new.name)
+    search = index._search
+
+    def swapped_under_it(query):
+        monkeypatch.setattr(index, "_search", search)
+        read = indices.fields_and_label
+
+        def then_swap(*target):
+            found = read(*target)
+            monkeypatch.setattr(indices, "fields_and_label", read)
+            index.serve(new)
+            index.drop(old)
+            return found
+
+        monkeypatch.setattr(indices, "fields_and_label", then_swap)
+        return search(query)
+
+    monkeypatch.setattr(index, "_search", swapped_under_it)
+    assert found(index) == [2, 1]
 
 
 def test_indices_of_a_longer_name_are_left_alone(index, client, alias):
     other = ElasticsearchSearchIndex(client, alias=f"{alias}-other")
     other.open(FIELDS)
-    index.start_anew(FIELDS)
+    assert [each.name for each in index.indices()] == [f"{alias}-000001"]
     assert other.state().documents == 0
 
 

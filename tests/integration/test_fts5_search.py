@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from application.ports.search_index import Label
 from domain.errors import Misconfigured, Unavailable
 from infrastructure.embedded.search_index import Fts5SearchIndex
 from tests.contracts.search_suite import FIELDS, document, found
@@ -82,9 +83,9 @@ def test_a_file_of_an_earlier_release_is_given_what_it_lacks(tmp_path):
     with closing(Fts5SearchIndex(path)) as index:
         index.open(FIELDS)
         index.put([document(1, version=7)])
-        index.label("a")
+        index.label(Label(log_id="a"))
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE shown")
+        connection.execute("DROP TABLE shows")
     with closing(Fts5SearchIndex(path)) as index:
-        assert (index.state().log_id, index.state().version) == (None, 7)
+        assert (index.state().label, index.state().context) == (None, 7)
         assert found(index) == [1]

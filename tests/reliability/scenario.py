@@ -9,11 +9,14 @@ from pathlib import Path
 from pydantic_core import to_json
 from sqlalchemy import update
 
+from application.engine import Engine, Work
 from application.ports.event_log import Verdict
 from application.ports.search_index import SearchQuery
 from application.ports.task_states import EventFilter
 from application.use_cases.backlogs import is_idle
 from application.use_cases.events import contexts_of, get_event
+from application.use_cases.indices import rebuild_index
+from application.use_cases.promoting import promote_replay, roll_back
 from application.use_cases.replay import (
     PlanReplay,
     replay_status,
@@ -21,11 +24,12 @@ from application.use_cases.replay import (
     run_replay,
     subscription_of,
 )
-from application.use_cases.results import rebuild_index, search
+from application.use_cases.results import Found, search
 from application.use_cases.schedules import Clockwork, key_of
 from application.use_cases.tasks import get_task
 from domain.envelopes import Submission
 from domain.errors import Unavailable
+from infrastructure.container import Container
 from infrastructure.embedded.search_index import Fts5SearchIndex
 from infrastructure.sql.engine import DatabaseNow
 from infrastructure.sql.models import ClaimRow
@@ -124,8 +128,8 @@ class Scenario:
         ]
 
     def replay(self) -> list[Step]:
-        """All of it again, into a generation of its own."""
-        return [self._replay, self._settle]
+        """All of it again, into a generation of its own, which is promoted, looked at, and rolled back."""
+        return [self._replay, self._settle, self._promote, self._settle, self._roll_back, self._settle]
 
     def rebuild(self) -> list[Step]:
         """The index made anew."""
@@ -259,13 +263,17 @@ class Scenario:
         container.claims().claimable(container.subscriptions()["orders"])
         container.claims().ranges("orders")
         container.contexts().ended(container.contexts().head() - 1, limit=10)
-        search(
+        self._search(container)
+        container.search_index().state()
+
+    def _search(self, container: Container) -> Found:
+        return search(
             SearchQuery(q="number:2"),
             index=container.search_index(),
             claims=container.claims(),
             log_ids=container.log_ids(),
+            promotions=container.promotions(),
         )
-        container.search_index().state()
 
     def _replay(self, process: Process) -> None:
         """Plan a replay of what came before, unless it is planned, and run it to its end."""
@@ -280,18 +288,43 @@ class Scenario:
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
         engine = timeless(container.replay_engine(replay))
         run_replay(engine, auditor=container.auditor(), progress=lambda _: None, sleep=self._let_time_pass)
-        replay_status(replay, subscription=subscription, claims=container.claims(), contexts=container.contexts())
+        replay_status(
+            replay,
+            subscription=subscription,
+            claims=container.claims(),
+            contexts=container.contexts(),
+            promotions=container.promotions(),
+        )
+
+    def _promote(self, process: Process) -> None:
+        """Promote the replay, unless it is promoted; whoever looks then sees it, in the store as in the index."""
+        container = process.container
+        replay = container.replays().list()[0]
+        if replay.id not in container.promotions().current().promoted:
+            self._change_view(partial(promote_replay, replay, done=True), container)
+        self._see((replay.id,), container)
+
+    def _roll_back(self, process: Process) -> None:
+        """Go back, unless it is done."""
+        container = process.container
+        if container.promotions().current().promoted:
+            self._change_view(roll_back, container)
+        self._see((), container)
+
+    def _change_view(self, change: Callable[..., object], container: Container) -> None:
+        builder = container.index_builder(sleep=self._let_time_pass, engine_of=_timeless_engines(container))
+        change(builder=builder, auditor=container.auditor())
+
+    def _see(self, view: tuple[int, ...], container: Container) -> None:
+        found = self._search(container)
+        assert tuple(found.view) == view, f"search shows {found.view}, and {view} holds"
+        assert found.warning is None, found.warning
+        generations = {hit["generation"] for hit in found.answer.hits}
+        assert not view or view[0] in generations, f"search shows generations {generations}"
 
     def _rebuild(self, process: Process) -> None:
         container = process.container
-        rebuild_index(
-            index=container.search_index(),
-            fields=container.fields(),
-            claims=container.claims(),
-            log_ids=container.log_ids(),
-            auditor=container.auditor(),
-            subscription=container.subscriptions()["index"],
-        )
+        self._change_view(rebuild_index, container)
 
 
 PARTS = {
@@ -305,3 +338,8 @@ PARTS = {
     "scheduled": Scenario.scheduled,
 }
 """What is done, a part after the other. Shorter parts make for shorter runs, and for as many points."""
+
+
+def _timeless_engines(container: Container) -> Callable[[Work], Engine]:
+    engine_of = container.engine_of()
+    return lambda work: timeless(engine_of(work))

@@ -1,6 +1,7 @@
 """Engines over a store in memory: a journal that remembers, and handlers as small as a test needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from application.engine import Batch, Engine, Outcome, Work
@@ -8,8 +9,11 @@ from application.heart import Heart
 from application.ports.claims import Claim
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.journal import ClaimEnded, Journal
+from application.ports.search_index import ENVELOPE, FieldType, SearchIndex
 from application.subscription import Selection, Subscription, of_pipeline
+from application.use_cases.indices import IndexBuilder
 from application.use_cases.processing import Processor
+from application.use_cases.results import INDEX, Indexer
 from infrastructure.memory.dispatcher import MemoryDispatcher
 from infrastructure.memory.store import MemoryStore
 from tests.factories import NewContextFactory, NewEventFactory
@@ -25,6 +29,7 @@ class MemoryJournal(Journal):
         self.ended: list[ClaimEnded] = []
         self.refused: list[Claim] = []
         self.failures: list[tuple[str, Exception]] = []
+        self.rejected: list[str] = []
 
     def claim_ended(self, ended: ClaimEnded) -> None:
         self.ended.append(ended)
@@ -32,7 +37,8 @@ class MemoryJournal(Journal):
     def completion_refused(self, claim: Claim, error: Exception) -> None:
         self.refused.append(claim)
 
-    def documents_rejected(self, event_ids: Sequence[str], reason: str) -> None: ...
+    def documents_rejected(self, event_ids: Sequence[str], reason: str) -> None:
+        self.rejected += [*event_ids, reason]
 
     def failed(self, what: str, error: Exception) -> None:
         self.failures.append((what, error))
@@ -110,11 +116,60 @@ def engine_of(store: MemoryStore, processor: Processor, subscription: Subscripti
         load=lambda selection, limit: store.events.read(selection, limit=limit),
         handle=processor.process,
     )
+    return lone_engine(store, work)
+
+
+def lone_engine(store: MemoryStore, work: Work) -> Engine:
+    """An engine that has one work."""
     return Engine(
-        works={subscription.name: work},
+        works={work.subscription.name: work},
         claims=store.claims,
         dispatcher=Silence(),
         journal=StrictJournal(),
         owner="test",
         heart=Heart(store.claims, lease=30),
+    )
+
+
+INDEXING = Subscription(name=INDEX, log="task_contexts", selection=Selection(where={"status": "completed"}))
+
+
+def indexer_of(store: MemoryStore, index: SearchIndex, fields: Mapping[str, FieldType] = ENVELOPE) -> Indexer:
+    """What carries a store's documents to an index."""
+    return Indexer(
+        index=index,
+        fields=fields,
+        subscription=INDEXING,
+        claims=store.claims,
+        contexts=store.contexts,
+        promotions=store.promotions,
+        log_ids=store.log_ids,
+        journal=MemoryJournal(),
+    )
+
+
+def index_all(store: MemoryStore, index: SearchIndex, fields: Mapping[str, FieldType] = ENVELOPE) -> None:
+    """Work the `index` subscription until nothing is left."""
+    indexer = indexer_of(store, index, fields)
+    store.claims.register([INDEXING])
+    work = Work(subscription=INDEXING, load=indexer.load, handle=indexer.index_contexts, begin=indexer.begin)
+    while lone_engine(store, work).turn(INDEX):
+        pass
+
+
+def builder_of(
+    store: MemoryStore, index: SearchIndex, fields: Mapping[str, FieldType] = ENVELOPE, **options: Any
+) -> IndexBuilder:
+    """What builds a store's indices."""
+    return IndexBuilder(
+        index=index,
+        fields=fields,
+        events=store.events,
+        contexts=store.contexts,
+        claims=store.claims,
+        log_ids=store.log_ids,
+        promotions=store.promotions,
+        template=INDEXING,
+        engine_of=partial(lone_engine, store),
+        **{"sleep": lambda _: None, **options},
     )

@@ -108,6 +108,7 @@ def replayed(store: MemoryStore, *nodes: object, rules: Rules = EXACT, seek_nois
         replay.id,
         contexts=store.contexts,
         events=store.events,
+        view=store.promotions.current(),
         rules=rules,
         dry_run=processor.dry_run if seek_noise else None,
     )

@@ -111,7 +111,13 @@ def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
 
 def status(store: MemoryStore, replay):
     subscription = subscription_of(replay, batch=3, lease=30)
-    return replay_status(replay, subscription=subscription, claims=store.claims, contexts=store.contexts)
+    return replay_status(
+        replay,
+        subscription=subscription,
+        claims=store.claims,
+        contexts=store.contexts,
+        promotions=store.promotions,
+    )
 
 
 def positions(store: MemoryStore, selection: Selection) -> Sequence[int]:

@@ -15,6 +15,7 @@ from interfaces.cli.statuses import Status, checked
 from interfaces.cli.stores import opened
 from interfaces.cli.times import utc, written
 
+_PATIENCE_SECONDS = 30.0
 app = typer.Typer(help="Run stored events again.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[int, typer.Argument(help="The replay's id, which `plan` printed.", min=1, max=2**31 - 1)]
@@ -142,6 +143,70 @@ def status(replay_id: Id, as_json: Json = False) -> None:
         _put_status(container, get_replay(replay_id, replays=container.replays()), as_json=as_json)
 
 
+@app.command("list")
+def list_replays(as_json: Json = False) -> None:
+    """List all replays, the newest first, and which of them hold."""
+    with opened() as container:
+        replays, view = container.replays().list(), container.promotions().current()
+    if as_json:
+        rows = [{"id": each.id, "count": each.count, "created_at": each.created_at} for each in replays]
+        output.put_json({"replays": rows, "view": view.promoted})
+        return
+    promoted = dict.fromkeys(view.promoted, "promoted")
+    output.put_table(
+        ("id", "events", "planned", ""),
+        [(each.id, each.count, written(each.created_at), promoted.get(each.id, "")) for each in replays],
+    )
+
+
+@app.command()
+def promote(replay_id: Id, as_json: Json = False) -> None:
+    """Let the results of a replay hold, in the store and in search. Nothing is deleted; `rollback` goes back."""
+    from application.use_cases.promoting import promote_replay
+    from application.use_cases.replay import get_replay, is_done, subscription_of
+
+    with opened() as container:
+        replay, settings = get_replay(replay_id, replays=container.replays()), container.settings()
+        subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
+        _catch_up(container)
+        with output.progress("contexts read for the index", None) as bar:
+            view = promote_replay(
+                replay,
+                done=is_done(subscription, claims=container.claims()),
+                builder=container.index_builder(progress=bar.to),
+                auditor=container.auditor(),
+            )
+    _put_view(view, f"replay {replay_id} is promoted", as_json=as_json)
+
+
+@app.command()
+def rollback(as_json: Json = False) -> None:
+    """Let the results hold that held before the last promotion."""
+    from application.use_cases.promoting import roll_back
+
+    with opened() as container:
+        _catch_up(container)
+        with output.progress("contexts read for the index", None) as bar:
+            view = roll_back(builder=container.index_builder(progress=bar.to), auditor=container.auditor())
+    _put_view(view, f"replay {view.generation} is no longer promoted", as_json=as_json)
+
+
+def _catch_up(container: Any) -> None:
+    """Let the index show what there is, also where no service runs."""
+    from application.use_cases.results import catch_up
+
+    container.claims().register(container.subscriptions().values())
+    catch_up(container.engine(), claims=container.claims(), seconds=_PATIENCE_SECONDS)
+
+
+def _put_view(view: Any, said: str, *, as_json: bool) -> None:
+    if as_json:
+        output.put_json({"view": view.promoted, "action": view.action, "generation": view.generation, "at": view.at})
+        return
+    held = " over ".join(f"replay {id_}" for id_ in view.promoted)
+    output.say(f"{said}; results are those of {held + ' over ' if held else ''}the live runs")
+
+
 @app.command()
 def diff(
     replay_id: Id,
@@ -200,6 +265,7 @@ def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:
         subscription=subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
         claims=container.claims(),
         contexts=container.contexts(),
+        promotions=container.promotions(),
     )
     contexts: list[dict[str, Any]] = [
         {"pipeline": row[0], "status": row[1], "contexts": row[2]} for row in found.contexts

@@ -37,7 +37,13 @@ def search(
         aggs={text: _aggregation(text) for text in aggs or []},
     )
     with opened() as container:
-        found = find(query, index=container.search_index(), claims=container.claims(), log_ids=container.log_ids())
+        found = find(
+            query,
+            index=container.search_index(),
+            claims=container.claims(),
+            log_ids=container.log_ids(),
+            promotions=container.promotions(),
+        )
     answer = found.answer
     if as_json:
         output.put_json(
@@ -48,6 +54,7 @@ def search(
                 "cursor": answer.cursor,
                 "backend": found.backend,
                 "index_lag": found.index_lag,
+                "view": found.view,
                 "warning": found.warning,
             }
         )
@@ -56,7 +63,8 @@ def search(
         put_hits(answer.hits, first=("event_id", (sort or "").removeprefix("-")))
     for name, agg in answer.aggs.items():
         put_aggregation(name, agg)
-    output.say(f"{answer.total:,} found by {found.backend}; the index is {found.index_lag:,} contexts behind")
+    shown = f"replay {found.view[0]} is promoted; " if found.view else ""
+    output.say(f"{answer.total:,} found by {found.backend}; {shown}the index is {found.index_lag:,} contexts behind")
     if found.warning:
         output.say(found.warning)
     if answer.cursor:

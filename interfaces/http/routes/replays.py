@@ -6,11 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from application.auditor import Auditor
+from application.ports.replays import Replay
 from application.use_cases import replay as use_cases
+from application.use_cases.promoting import promote_replay, roll_back
 from domain.differences import Rules
 from interfaces.http.bodies import model_in_body
 from interfaces.http.dependencies import Api, api, auditor
-from interfaces.http.documented import COMPARISON, PLAN, REPLAY, REPLAYS
+from interfaces.http.documented import COMPARISON, PLAN, PROMOTION, REPLAY, REPLAYS
 from interfaces.http.replay_models import (
     ComparisonAnswer,
     ContextsAnswer,
@@ -20,6 +22,7 @@ from interfaces.http.replay_models import (
     ReplayAnswer,
     ReplaysAnswer,
     StatusAnswer,
+    ViewAnswer,
     members_of,
 )
 
@@ -32,7 +35,8 @@ Place = Annotated[str, Query(pattern=r"^(/[^\x00]*)?$")]
 @router.get("", **REPLAYS)
 def list_replays(api: TheApi) -> ReplaysAnswer:
     """All replays, the newest first."""
-    return ReplaysAnswer(replays=[ReplayAnswer(**members_of(each)) for each in api.replays.list()])
+    view = list(api.promotions.current().promoted)
+    return ReplaysAnswer(replays=[ReplayAnswer(**members_of(each)) for each in api.replays.list()], view=view)
 
 
 @router.post("", status_code=201, **PLAN)
@@ -58,6 +62,21 @@ def plan(
     )
 
 
+@router.post("/{replay_id}/promote", **PROMOTION)
+def promote(replay_id: Id, api: TheApi, auditor: Annotated[Auditor, Depends(auditor)]) -> ViewAnswer:
+    """Let the results of a replay hold. Its index must have been built: the command line does that."""
+    replay = use_cases.get_replay(replay_id, replays=api.replays)
+    builder = api.index_builder()
+    view = promote_replay(replay, done=_is_done(replay, api), builder=builder, auditor=auditor, build=False)
+    return ViewAnswer.of(view)
+
+
+@router.post("/rollback", **PROMOTION)
+def rollback(api: TheApi, auditor: Annotated[Auditor, Depends(auditor)]) -> ViewAnswer:
+    """Let the results hold that held before the last promotion. Nothing is deleted."""
+    return ViewAnswer.of(roll_back(builder=api.index_builder(), auditor=auditor, build=False))
+
+
 @router.get("/{replay_id}", **REPLAY)
 def get_replay(replay_id: Id, api: TheApi) -> StatusAnswer:
     """How far a replay is, and how many of its results have the digest of the live ones."""
@@ -68,6 +87,7 @@ def get_replay(replay_id: Id, api: TheApi) -> StatusAnswer:
         subscription=use_cases.subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
         claims=api.claims,
         contexts=api.contexts,
+        promotions=api.promotions,
     )
     return StatusAnswer(
         **members_of(replay),
@@ -103,3 +123,9 @@ def diff(
         noise=list(found.noise),
         classes=[DifferenceClassAnswer(**asdict(one)) for one in found.classes],
     )
+
+
+def _is_done(replay: Replay, api: Api) -> bool:
+    settings = api.settings
+    subscription = use_cases.subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
+    return use_cases.is_done(subscription, claims=api.claims)

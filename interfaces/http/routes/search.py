@@ -42,7 +42,7 @@ def get_search(
 
 
 def _search(query: SearchQuery, api: Api) -> SearchResult:
-    found = search(query, index=api.search_index, claims=api.claims, log_ids=api.log_ids)
+    found = search(query, index=api.search_index, claims=api.claims, log_ids=api.log_ids, promotions=api.promotions)
     answer = found.answer
     return SearchResult(
         hits=[dict(hit) for hit in answer.hits],
@@ -51,5 +51,6 @@ def _search(query: SearchQuery, api: Api) -> SearchResult:
         cursor=answer.cursor,
         backend=found.backend,
         index_lag=found.index_lag,
+        view=list(found.view),
         warning=found.warning,
     )

@@ -3,8 +3,8 @@
 from typing import Any
 
 from application.heart import Heart
+from application.use_cases.indices import rebuild_index
 from application.use_cases.replay import PlanReplay, is_done, run_replay, subscription_of
-from application.use_cases.results import rebuild_index
 from domain.errors import Unavailable
 from tests.reliability.process import Notes
 from tests.reliability.simulator.processes import LEASE, SETTINGS, Process
@@ -50,11 +50,4 @@ class Replayer(Process):
 
     def _rebuild(self) -> None:
         container = self.container
-        rebuild_index(
-            index=container.search_index(),
-            fields=container.fields(),
-            claims=container.claims(),
-            log_ids=container.log_ids(),
-            auditor=container.auditor(),
-            subscription=container.subscriptions()["index"],
-        )
+        rebuild_index(builder=container.index_builder(sleep=self.loop.pause), auditor=container.auditor())

@@ -139,7 +139,7 @@ class Gusts(Actor):
             if around.strikes("search_away"):
                 around.search_away_until = self._loop.now + 8.0 * random.random()
             if around.strikes("index_deleted"):
-                self._site.index.is_there = False
+                self._site.index.delete()
 
     def _forged(self) -> tuple[str, object]:
         random, events = self._loop.random, self._site.store.events.read(Selection(), limit=100)

@@ -1,13 +1,12 @@
 """The ports of a simulated process: before and after each call others may go on, and the weather may strike."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from greenlet import GreenletExit
 
-from application.ports.search_index import FieldType, IndexState, Rejection, SearchDocument
 from domain.errors import Unavailable
 from infrastructure.memory.search_index import MemorySearchIndex
 from tests.reliability.simulator.loop import Actor, Loop
@@ -21,30 +20,14 @@ LONGEST_PAUSE = 3.0
 class Deletable(MemorySearchIndex):
     """An index that anybody may delete at any time. As Elasticsearch's, it is not made again by a write."""
 
-    is_there = True
+    @property
+    def is_there(self) -> bool:
+        """Whether an index serves."""
+        return any(index.serves for index in self.indices())
 
-    def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
-        if not self.is_there:
-            anew()
-        if not self.is_there:
-            self.start_anew(fields)
-        super().open(fields, anew=anew)
-
-    def put(self, documents: Sequence[SearchDocument]) -> list[Rejection]:
-        self._require()
-        return super().put(documents)
-
-    def state(self) -> IndexState:
-        self._require()
-        return super().state()
-
-    def start_anew(self, fields: Mapping[str, FieldType]) -> None:
-        super().start_anew(fields)
-        self.is_there = True
-
-    def _require(self) -> None:
-        if not self.is_there:
-            raise Unavailable("The index is not there.")
+    def delete(self) -> None:
+        """Delete every index."""
+        self._kept.clear()
 
 
 @dataclass(kw_only=True)
