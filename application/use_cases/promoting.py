@@ -85,8 +85,9 @@ def _change(wanted: View, *, builder: IndexBuilder, auditor: Auditor, build: boo
 
 
 def _ready(view: Sequence[int], *, builder: IndexBuilder) -> Index | None:
-    log_id = builder.log_ids.of(LOG)
-    found = [each for each in builder.index.indices() if shows(each, log_id, view)]
+    """An index of this view that is whole, and shows nothing that a restore of the store undid."""
+    index, log_id, head = builder.index, builder.log_ids.of(LOG), builder.contexts.head()
+    found = [each for each in index.indices() if shows(each, log_id, view) and index.state(each).context <= head]
     return found[-1] if found else None
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from application.ports.audit import NewAuditEntry
 from application.ports.claims import Completion
 from application.ports.effect_ledger import NewEntry
+from application.ports.promotions import View
 from application.subscription import Selection, of_pipeline
 from domain.seals import GENESIS, seal_of
 from infrastructure.sql.store import SqlStore
@@ -22,13 +23,14 @@ TABLES = {
     "seals": "log",
     "restores": "id",
     "audit": "position",
+    "promotions": "id",
 }
 """The append-only tables, each with a column of its key."""
 
 
 @pytest.fixture
 def filled(sql_store: SqlStore) -> SqlStore:
-    """Two events, two contexts, a replay, a step of an effect, an endpoint, a seal, a restore and an audited action."""
+    """At least one row in every table that is append-only."""
     sql_store.claims.register([ORDERS])
     sql_store.events.append(NewEventFactory.build_batch(2))
     claim = sql_store.claims.take(ORDERS, owner="w")
@@ -36,6 +38,7 @@ def filled(sql_store: SqlStore) -> SqlStore:
     contexts = [NewContextFactory(event_position=position) for position in (1, 2)]
     assert sql_store.claims.complete(claim, Completion(contexts=contexts))
     sql_store.replays.create(Selection(), {}, 2)
+    sql_store.promotions.append(View(id=1, promoted=(1,), action="promote", generation=1))
     sql_store.ledger.write(
         NewEntry(
             effect_id=event_id(1), context_position=1, event_id=event_id(2), kind="email", target="a@b.c", attempt=1,
@@ -59,6 +62,7 @@ def contents(store: SqlStore) -> list[object]:
         store.seals.read("events", after=0, limit=9),
         store.log_ids.restores("events"),
         store.audit.read(),
+        store.promotions.list(),
     ]
 
 
@@ -82,6 +86,8 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM restores",
         "UPDATE audit SET actor = 'nobody'",
         "DELETE FROM audit",
+        "UPDATE promotions SET generation = 0",
+        "DELETE FROM promotions",
     ],
 )
 def test_the_database_refuses_to_change_or_remove_a_row_of_a_log(filled: SqlStore, statement: str):

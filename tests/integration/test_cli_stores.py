@@ -1,7 +1,9 @@
 """The commands that look into the stores: what they show, print as JSON, refuse, and how they end."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,7 +125,7 @@ def test_what_is_not_there_ends_with_3(cli: Cli):
 def test_search_finds_and_counts(cli: Cli, ran: list[str]):
     found = cli("search", "status:late", "--sort", "-arr_delay", "--agg", "terms:carrier:arr_delay", "--json").json
 
-    assert set(found) == {"hits", "total", "aggs", "cursor", "backend", "index_lag", "warning"}
+    assert set(found) == {"hits", "total", "aggs", "cursor", "backend", "index_lag", "view", "warning"}
     assert [hit["event_id"] for hit in found["hits"]] == [ran[2], ran[1]]
     assert found["aggs"]["terms:carrier:arr_delay"]["buckets"][0]["stats"]["avg"] == 110.0
     assert cli("search", "--filter", "status=late", "--filter", "status=on_time", "--json").json["total"] == 3
@@ -258,9 +260,56 @@ def test_the_index_is_rebuilt_with_the_same_content(cli: Cli, ran: list[str]):
     assert cli("index", "rebuild").code == 0
     status = cli("index", "status", "--json").json
 
-    assert set(status) == {"backend", "name", "documents", "index_lag", "outdated"}
+    assert set(status) == {"backend", "name", "documents", "index_lag", "view", "outdated", "beside"}
     assert (status["documents"], status["index_lag"], status["outdated"]) == (4, 0, None)
+    assert (status["view"], status["beside"]) == ([], [])
     assert cli("search", "--json").json == before
+
+
+def test_an_index_is_verified_and_what_differs_is_named(cli: Cli, ran: list[str]):
+    agreed = cli("index", "verify")
+    path = Path(cli("index", "status", "--json").json["name"])
+    with closing(sqlite3.connect(path)) as search, search:
+        search.execute("DELETE FROM documents WHERE event_id = ?", (ran[1],))
+    differs = cli("index", "verify")
+    told = cli("index", "verify", "--json")
+
+    assert (agreed.code, "4 documents" in agreed.err) == (0, True)
+    assert (differs.code, told.code) == (1, 1)
+    assert ran[1] in differs.out
+    assert "index rebuild" in differs.err
+    assert json.loads(told.out)["differences"] == [{"kind": "missing", "event_id": ran[1]}]
+    assert cli("index", "rebuild").code == 0
+    assert cli("index", "verify").code == 0
+
+
+def test_a_replay_is_promoted_and_rolled_back(cli: Cli, sqlite_url: str):
+    event_id = fail_one(cli, sqlite_url)
+    cli.module("mended_things", THINGS.replace("1 / context.data.n", "0"))
+    replay = str(cli("replay", "plan", "--id", event_id, "--json").json["id"])
+    early = cli("replay", "promote", replay)
+    cli("replay", "run", replay)
+    promoted = cli("replay", "promote", replay)
+    held = cli("events", "show", event_id, "--json").json["task"]
+    found = cli("search", "--json").json
+    listed = cli("replay", "list", "--json").json
+    twice = cli("replay", "promote", replay)
+    back = cli("replay", "rollback", "--json")
+    nothing = cli("replay", "rollback")
+
+    assert (early.code, "not done" in early.err) == (2, True)
+    assert (promoted.code, "replay 1 over the live runs" in promoted.err) == (0, True)
+    assert (held["status"], held["generation"]) == ("succeeded", 1)
+    assert (found["view"], [hit["generation"] for hit in found["hits"]]) == ([1], [1])
+    assert listed["view"] == [1]
+    assert (twice.code, "already" in twice.err) == (2, True)
+    assert (back.code, back.json["view"], back.json["action"]) == (0, [], "rollback")
+    assert (nothing.code, "nothing to go back from" in nothing.err) == (2, True)
+    assert cli("events", "show", event_id, "--json").json["task"]["status"] != "succeeded"
+    assert [entry["action"] for entry in cli("audit", "list", "--json", "--limit", "2").json] == [
+        "replay.rollback",
+        "replay.promote",
+    ]
 
 
 def test_the_doctor_finds_nothing_wrong(cli: Cli, ran: list[str]):

@@ -104,7 +104,7 @@ def test_events_are_chosen_by_what_is_said(http: Http, body: dict[str, object], 
 )
 def test_what_is_unclear_or_means_nothing_is_refused(http: Http, body: dict[str, object]) -> None:
     assert problem(http.post(body, path="/replays"))["status"] == 400
-    assert http.get("/replays").json() == {"replays": []}
+    assert http.get("/replays").json() == {"replays": [], "view": []}
 
 
 def test_an_unknown_replay_is_not_found(http: Http) -> None:

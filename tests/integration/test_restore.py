@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import make_url
 
 from application.subscription import Selection
+from application.use_cases.indices import rebuild_index
 from application.use_cases.restoring import MarkRestored, mark_restored
-from application.use_cases.results import INDEX, rebuild_index
+from application.use_cases.results import INDEX
 from domain.errors import RebuildNeeded
 from infrastructure.elasticsearch.client import connect
 from tests.conftest import service_url
@@ -105,14 +106,7 @@ def stored(http: Http) -> list[str]:
 
 def rebuild(http: Http) -> None:
     container = http.container
-    rebuild_index(
-        index=container.search_index(),
-        fields=container.fields(),
-        claims=container.claims(),
-        log_ids=container.log_ids(),
-        auditor=container.auditor(),
-        subscription=container.subscriptions()[INDEX],
-    )
+    rebuild_index(builder=container.index_builder(), auditor=container.auditor())
     settle(http)
 
 

@@ -132,8 +132,8 @@ class Scenario:
         return [self._replay, self._settle, self._promote, self._settle, self._roll_back, self._settle]
 
     def rebuild(self) -> list[Step]:
-        """The index made anew."""
-        return [self._rebuild, self._settle]
+        """The index lost, and made anew twice: from its beginning by a start, and beside by an operator."""
+        return [self._lose, self._settle, self._rebuild, self._settle]
 
     def killer(self) -> list[Step]:
         """An event that kills whoever runs it, among others that shall not suffer for it."""
@@ -321,6 +321,12 @@ class Scenario:
         assert found.warning is None, found.warning
         generations = {hit["generation"] for hit in found.answer.hits}
         assert not view or view[0] in generations, f"search shows generations {generations}"
+
+    def _lose(self, process: Process) -> None:
+        """Delete the index, whose next opening begins it anew."""
+        self._drop(died=False)
+        for path in self._index.parent.glob(f"{self._index.stem}*"):
+            path.unlink()
 
     def _rebuild(self, process: Process) -> None:
         container = process.container
