@@ -19,7 +19,7 @@ from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
 from domain.effects import Call, EmitEvent
 from domain.envelopes import plain
-from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, WorkerDied
+from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, UpcastFailed, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
 from domain.nodes import ElasticsearchIndexNode
 from domain.pipeline import NodeFailed, Pipeline, walk
@@ -233,7 +233,9 @@ def _result_of_failed(event: RecordedEvent, error: BaseException) -> str:
 def _failure(error: BaseException, mask: Callable[[str], str]) -> Failure:
     node = error.node if isinstance(error, NodeFailed) else None
     cause = error.__cause__ or error if isinstance(error, NodeFailed) else error
-    frames = traceback.extract_tb(cause.__traceback__)
+    # Where an upcaster failed is a place in it, though the words are ours.
+    raised = cause.__cause__ or cause if isinstance(cause, UpcastFailed) else cause
+    frames = traceback.extract_tb(raised.__traceback__)
     where = None
     if frames:
         path = Path(frames[-1].filename)

@@ -26,6 +26,7 @@ from application.use_cases.replay import (
 )
 from application.use_cases.results import Found, search
 from application.use_cases.schedules import Clockwork, key_of
+from application.use_cases.schemas import check_schemas
 from application.use_cases.tasks import get_task
 from domain.envelopes import Submission
 from domain.errors import Unavailable
@@ -263,6 +264,7 @@ class Scenario:
         container.claims().claimable(container.subscriptions()["orders"])
         container.claims().ranges("orders")
         container.contexts().ended(container.contexts().head() - 1, limit=10)
+        check_schemas(events=container.events(), registry=self._registry)
         self._search(container)
         container.search_index().state()
 
