@@ -33,6 +33,7 @@ from application.subscription import Selection, Subscription, subscription_with,
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
+from application.use_cases.corpus import RunAlone, export_corpus
 from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
 from application.use_cases.follow_ups import append_follow_ups
@@ -64,6 +65,8 @@ from infrastructure.sql.store import SqlStore
 SERVICE_OWNER = "service"
 """Owners of an embedded service's leases begin with this: a successor ends them at once."""
 WORKER_OWNER = "worker"
+NOT_LIVE = -1
+"""A generation that no context ever has."""
 UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
 
 
@@ -222,6 +225,13 @@ def _engine_of(work: Work, *, claims: Claims, journal: LogJournal, heart: Heart,
     )
 
 
+def _run_alone(registry: PipelineRegistry, settings: Settings) -> RunAlone:
+    """The code at hand over one event, as a replay would run it."""
+    return Processor(
+        registry, generation=NOT_LIVE, unknown_types=settings.unknown_types, mask=settings.mask()
+    ).run_alone
+
+
 def _loader(store: SqlStore, subscription: Subscription) -> "partial[list[object]]":
     log = store.events if subscription.log == "events" else store.contexts
     return partial(_read, log)
@@ -306,6 +316,18 @@ class Container(containers.DeclarativeContainer):
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
     dry_run = providers.Callable(lambda registry: Processor(registry).dry_run, registry)
+    run_alone = providers.Callable(_run_alone, registry, settings)
+    export_corpus = providers.Callable(
+        partial,
+        export_corpus,
+        contexts=contexts,
+        states=states,
+        promotions=promotions,
+        log_ids=log_ids,
+        registry=registry,
+        fingerprints=fingerprints,
+        run_alone=run_alone,
+    )
     plan_replay = providers.Callable(
         partial,
         plan_replay,

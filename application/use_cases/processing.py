@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic_core import from_json
 from application.engine import Batch, Outcome
 from application.ports.claims import MAX_DEATHS, Claim
 from application.ports.context_log import ContextStatus, NewContext
+from application.subscription import of_pipeline
 from application.use_cases.effects import validate_calls
 from application.use_cases.events import UnknownTypes
 from application.use_cases.follow_ups import follow_ups_of
@@ -24,6 +26,7 @@ from domain.events import RecordedEvent, derived_id, lane_of
 from domain.nodes import ElasticsearchIndexNode
 from domain.pipeline import NodeFailed, Pipeline, walk
 from domain.registry import PipelineRegistry
+from domain.retry import NO_END
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NIL_UUID7 = "00000000-0000-7000-8000-000000000000"
@@ -89,6 +92,18 @@ class Processor:
         except Exception:  # noqa: BLE001  # a run may fail in any way
             return None
         members: Mapping[str, Any] = from_json(f"{{{context.result_json}}}")
+        return members
+
+    def run_alone(self, event: RecordedEvent) -> Mapping[str, Any]:
+        """The JSON members of what the last attempt at an event would append, failed or not; it is not kept."""
+        name, at = event.route or event.type, event.position
+        claim = Claim(id=0, subscription=name, first=at, last=at, attempt=NO_END, deaths=0, fence=0)
+        batch = Batch(claim=claim, subscription=of_pipeline(name), rows=[event], stopping=lambda: False)
+        outcome = self._process_one(event, batch)
+        if outcome.context is None:
+            newer = Failure(node=None, type=NewerSchema.__name__, message="The event is of newer code.")
+            return {"outputs": {}, "effects": [], "run": {"status": "dead", "failure": asdict(newer)}}
+        members: Mapping[str, Any] = from_json(outcome.context.context)
         return members
 
     def _pipeline_of(self, event: RecordedEvent) -> Pipeline:

@@ -11,6 +11,7 @@ from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
 from interfaces.cli.commands import (
     audit,
+    corpus,
     dead,
     effects,
     events,
@@ -46,6 +47,7 @@ for name, group in (
     ("pipelines", pipelines.app),
     ("schedules", schedules.app),
     ("schema", schema.app),
+    ("corpus", corpus.app),
     ("keys", keys.app),
     ("audit", audit.app),
     ("db", operations.db),
