@@ -234,6 +234,10 @@ def test_what_is_stored_later_changes_few_lines():
     assert len(after) == 50
     assert len(before & after) >= 40
 
+    past.run(*orders(200))
+    later = set(text_of(past.export(per_shape=50)).splitlines()[1:])
+    assert 10 <= len(after & later) <= 40  # of all, and not the first or the last of them
+
 
 def test_no_text_of_the_events_is_in_the_file_but_what_is_kept():
     past = Past(double, greet)
