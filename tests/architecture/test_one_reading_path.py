@@ -28,11 +28,12 @@ MAKES_A_MODEL = {
     "validate_python", "validate_json", "TypeAdapter",
 }  # fmt: skip
 NO_EVENTS_DATA = {
-    ("interfaces/http/bodies.py", "model_in_body"),  # a request's body
-    ("interfaces/http/bodies.py", "read"),
-    ("infrastructure/sql/replays.py", "_replay"),  # a replay's selection
-    ("infrastructure/anchor_file.py", "_line"),  # a line of the anchor
+    "interfaces/http/bodies.py": "a request's body",
+    "interfaces/http/replay_models.py": "an answer",
+    "infrastructure/sql/replays.py": "a replay's selection",
+    "infrastructure/anchor_file.py": "a line of the anchor",
 }
+"""Files that make models of other things."""
 
 
 def places(names: set[str]) -> Iterator[tuple[str, str]]:
@@ -49,7 +50,9 @@ def places(names: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def test_one_function_makes_a_model_of_an_events_data():
-    assert set(places(MAKES_A_MODEL)) - NO_EVENTS_DATA == {("domain/upcasting.py", "read")}
+    used = {(file, function) for file, function in places(MAKES_A_MODEL) if file not in NO_EVENTS_DATA}
+
+    assert used == {("domain/upcasting.py", "read")}
 
 
 def test_one_function_runs_upcasters():

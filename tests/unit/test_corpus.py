@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from application.auditor import Auditor
-from application.subscription import of_pipeline
+from application.ports.promotions import View
+from application.subscription import Selection, Subscription, of_pipeline
 from application.use_cases.corpus import (
     ANOTHER_WAY,
     DEADLY,
@@ -294,6 +295,23 @@ def test_what_was_discarded_is_a_shape_of_its_own_and_what_is_run_again_is_none(
         (2, "discarded, dead: ZeroDivisionError in half", 1, 1),
     ]
     assert past.check(corpus_of(export)).same
+
+
+def test_the_result_that_holds_is_taken_where_a_replay_was_promoted():
+    past = Past(double)
+    past.run(*orders(3))
+    past.use(greet)
+    live = Selection(where={"generation": 0})
+    replayed = Subscription(name="replay-1", log="events", selection=Selection(last=2))
+    past.store.claims.register([replayed])
+    engine_of(past.store, Processor(past.registry, generation=1), replayed).turn("replay-1")
+    past.store.promotions.append(View(id=1, promoted=(1,), action="promote", generation=1))
+
+    assert len(past.store.contexts.read(live, limit=9)) == 3
+    assert counted(past.export(plain=True)) == [
+        (2, f"completed: double, {INDEXED}", 1, 1),
+        (2, f"completed: greet, {INDEXED}", 2, 2),
+    ]
 
 
 def test_what_killed_its_worker_is_left_out_and_not_run():

@@ -29,7 +29,7 @@ def export(
     plain: Annotated[bool, typer.Option("--plain", help="Replace nothing; the first line says so.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a sample of the results that hold: events of every kind, their texts as pseudonyms, and what is made of them."""
+    """Write a sample of the past: events of every kind, their texts as pseudonyms, and what is made of them."""
     from application.use_cases.corpus import ExportCorpus
     from domain.corpus import lines_of
     from domain.errors import InvalidRequest
