@@ -33,7 +33,8 @@ from application.subscription import Selection, Subscription, subscription_with,
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
-from application.use_cases.corpus import RunAlone, export_corpus
+from application.use_cases.comparing import DryRun
+from application.use_cases.corpus import export_corpus
 from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
 from application.use_cases.follow_ups import append_follow_ups
@@ -225,11 +226,9 @@ def _engine_of(work: Work, *, claims: Claims, journal: LogJournal, heart: Heart,
     )
 
 
-def _run_alone(registry: PipelineRegistry, settings: Settings) -> RunAlone:
+def _dry_run(registry: PipelineRegistry, settings: Settings) -> DryRun:
     """The code at hand over one event, as a replay would run it."""
-    return Processor(
-        registry, generation=NOT_LIVE, unknown_types=settings.unknown_types, mask=settings.mask()
-    ).run_alone
+    return Processor(registry, generation=NOT_LIVE, unknown_types=settings.unknown_types, mask=settings.mask()).dry_run
 
 
 def _loader(store: SqlStore, subscription: Subscription) -> "partial[list[object]]":
@@ -315,8 +314,7 @@ class Container(containers.DeclarativeContainer):
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
-    dry_run = providers.Callable(lambda registry: Processor(registry).dry_run, registry)
-    run_alone = providers.Callable(_run_alone, registry, settings)
+    dry_run = providers.Callable(_dry_run, registry, settings)
     export_corpus = providers.Callable(
         partial,
         export_corpus,
@@ -326,7 +324,7 @@ class Container(containers.DeclarativeContainer):
         log_ids=log_ids,
         registry=registry,
         fingerprints=fingerprints,
-        run_alone=run_alone,
+        dry_run=dry_run,
     )
     plan_replay = providers.Callable(
         partial,

@@ -23,8 +23,8 @@ _PAGE = 5_000
 _READ = 200
 """Pairs of contexts that are read at once; of the first so many, the events are run twice to find noise."""
 
-DryRun = Callable[[RecordedEvent], Mapping[str, Any] | None]
-"""Runs an event through today's code, gives the members of its context and keeps nothing; None where the run fails."""
+DryRun = Callable[[RecordedEvent], Mapping[str, Any]]
+"""Runs an event through today's code, gives the members of its context, failed or not, and keeps nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ def noise(sample: Iterable[RecordedEvent], dry_run: DryRun) -> Sequence[str]:
     places: dict[str, None] = {}
     for event in sample:
         first, second = dry_run(event), dry_run(event)
-        if first is not None and second is not None:
+        if _end(first) is None and _end(second) is None:
             places.update(dict.fromkeys(each.place for each in differences(first, second, Rules())))
     return tuple(places)
 

@@ -16,13 +16,12 @@ from application.ports.log_ids import LogIds
 from application.ports.promotions import Promotions, View
 from application.ports.task_states import TaskStates
 from application.subscription import Selection
-from application.use_cases.comparing import Comparison, Sides, judge, noise, results_that_hold
+from application.use_cases.comparing import Comparison, DryRun, Sides, judge, noise, results_that_hold
 from domain.anonymising import Anonymiser
 from domain.context import TaskContext
 from domain.corpus import Corpus, Expectation, Header, expectation_of, outcome_of
 from domain.differences import Rules, blanked
 from domain.errors import WorkerDied
-from domain.events import RecordedEvent
 from domain.pseudonyms import Pseudonyms
 from domain.registry import PipelineRegistry
 
@@ -31,9 +30,6 @@ _READ = 500
 ANOTHER_WAY = "under pseudonyms the run ends otherwise"
 NO_PIPELINE = "no pipeline accepts the type today"
 DEADLY = "it killed its worker"
-
-RunAlone = Callable[[RecordedEvent], Mapping[str, Any]]
-"""Runs an event through the code at hand and gives the members of the context, failed or not; keeps nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +82,7 @@ def export_corpus(
     log_ids: LogIds,
     registry: PipelineRegistry,
     fingerprints: Mapping[str, str],
-    run_alone: RunAlone,
+    dry_run: DryRun,
     auditor: Auditor,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Export:
@@ -114,8 +110,8 @@ def export_corpus(
     else:
         key = hashlib.sha256(f"corpus {log_ids.of('events')}".encode()).digest()
         anonymiser = Anonymiser(pseudonyms=Pseudonyms(key), kept=command.kept, replaced=command.replaced)
-        taken = list(_under_pseudonyms(runnable, anonymiser, registry, run_alone))
-        places = noise((made.event for _, made in taken if made.failure is None), _completed(run_alone))
+        taken = list(_under_pseudonyms(runnable, anonymiser, registry, dry_run))
+        places = noise((made.event for _, made in taken if made.failure is None), dry_run)
         # What differs each time would make other bytes each time.
         taken = [
             (each, made if made.failure else replace(made, **blanked(made.members, places))) for each, made in taken
@@ -130,7 +126,7 @@ def export_corpus(
 
 
 def check_corpus(
-    corpus: Corpus, rules: Rules, *, run_alone: RunAlone, progress: Callable[[int], None] = lambda _: None
+    corpus: Corpus, rules: Rules, *, dry_run: DryRun, progress: Callable[[int], None] = lambda _: None
 ) -> Comparison:
     """Run each event of a corpus through the code at hand, and compare the result with the expected one.
 
@@ -140,7 +136,7 @@ def check_corpus(
 
     def unlike() -> Iterator[Sides]:
         for expected in corpus.expectations:
-            made = run_alone(expected.event)
+            made = dry_run(expected.event)
             comparison.compared += 1
             progress(comparison.compared)
             if _result(expected.members) == _result(made):
@@ -149,7 +145,7 @@ def check_corpus(
                 name = made["run"].get("pipeline") or expected.event.route or ""
                 yield Sides(pipeline=name, event=expected.event, old=expected.members, new=made)
 
-    judge(comparison, unlike(), rules, _completed(run_alone))
+    judge(comparison, unlike(), rules, dry_run)
     return comparison
 
 
@@ -221,12 +217,12 @@ def _plain(each: _Chosen) -> Expectation:
 
 
 def _under_pseudonyms(
-    chosen: Sequence[_Chosen], anonymiser: Anonymiser, registry: PipelineRegistry, run_alone: RunAlone
+    chosen: Sequence[_Chosen], anonymiser: Anonymiser, registry: PipelineRegistry, dry_run: DryRun
 ) -> Iterator[tuple[_Chosen, Expectation]]:
     for each in chosen:
         event = TaskContext.from_json(each.row.context).event
         event = anonymiser.event(event, registry.get_pipeline(event).schemas[event.type])
-        made = run_alone(event)
+        made = dry_run(event)
         if outcome_of(made) == each.shape.outcome.removeprefix("discarded, "):
             yield each, expectation_of(event, each.shape.outcome, made)
         else:
@@ -252,16 +248,6 @@ def _corpus(
         replaced=command.replaced,
     )
     return Corpus(header, [expected for _, expected in taken])
-
-
-def _completed(run_alone: RunAlone) -> Callable[[RecordedEvent], Mapping[str, Any] | None]:
-    """The code at hand as noise is sought in it: what fails has none."""
-
-    def run(event: RecordedEvent) -> Mapping[str, Any] | None:
-        made = run_alone(event)
-        return None if made["run"]["failure"] is not None else made
-
-    return run
 
 
 def _result(members: Mapping[str, Any]) -> bytes:

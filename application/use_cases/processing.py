@@ -85,17 +85,8 @@ class Processor:
             self._prepared[pipeline.name] = found
         return found
 
-    def dry_run(self, event: RecordedEvent) -> Mapping[str, Any] | None:
-        """The JSON members of what a replay of an event would make of it, which is not kept; None where it fails."""
-        try:
-            context = self.prepared(self._registry.get_pipeline(event)).run(event)
-        except Exception:  # noqa: BLE001  # a run may fail in any way
-            return None
-        members: Mapping[str, Any] = from_json(f"{{{context.result_json}}}")
-        return members
-
-    def run_alone(self, event: RecordedEvent) -> Mapping[str, Any]:
-        """The JSON members of what the last attempt at an event would append, failed or not; it is not kept."""
+    def dry_run(self, event: RecordedEvent) -> Mapping[str, Any]:
+        """The JSON members of the context that a last attempt at an event would append, failed or not; not kept."""
         name, at = event.route or event.type, event.position
         claim = Claim(id=0, subscription=name, first=at, last=at, attempt=NO_END, deaths=0, fence=0)
         batch = Batch(claim=claim, subscription=of_pipeline(name), rows=[event], stopping=lambda: False)

@@ -39,7 +39,7 @@ from tests.reliability import pipelines
 from tests.reliability.faults import Died, Faults
 from tests.reliability.history import History, Request
 from tests.reliability.invariants import violations
-from tests.reliability.process import SETTINGS, Process, timeless
+from tests.reliability.process import SETTINGS, Process, not_run, timeless
 from tests.reliability.truth import Truth
 
 SLOT = datetime(2026, 1, 1, 3, tzinfo=UTC)
@@ -283,7 +283,7 @@ class Scenario:
         ports = {"events": container.events(), "registry": self._registry, "fingerprints": container.fingerprints()}
         replays = container.replays()
         if not replays.list():
-            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=lambda _: None)
+            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=not_run)
         replay = replays.get(replays.list()[0].id)
         assert replay is not None
         require_same_code(replay, **ports)

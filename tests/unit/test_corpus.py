@@ -119,14 +119,14 @@ class Past:
             log_ids=self.store.log_ids,
             registry=self.registry,
             fingerprints=processor.fingerprints(),
-            run_alone=processor.run_alone,
+            dry_run=processor.dry_run,
             auditor=Auditor("cli:somebody", self.store.audit),
         )
 
     def check(self, corpus: Corpus, rules: Rules | None = None) -> Any:
         """What today's code makes of a corpus that was written and read again."""
         read = read_corpus([line.encode() for line in lines_of(corpus.header, corpus.expectations)])
-        return check_corpus(read, rules or Rules(), run_alone=Processor(self.registry, generation=-1).run_alone)
+        return check_corpus(read, rules or Rules(), dry_run=Processor(self.registry, generation=-1).dry_run)
 
 
 def orders(count: int, **members: Any) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def check(
     container = container_of(log_level="warning")
     rules = Rules(tolerance=tolerance, ignored=tuple(ignore or ()))
     with output.progress("run", len(corpus.expectations)) as bar:
-        found = check_corpus(corpus, rules, run_alone=container.run_alone(), progress=bar.to)
+        found = check_corpus(corpus, rules, dry_run=container.dry_run(), progress=bar.to)
     here, known = container.fingerprints(), corpus.header.fingerprints
     changed = [name for name in known if here.get(name) not in known[name]]
     if html is not None:
