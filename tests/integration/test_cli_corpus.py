@@ -11,6 +11,20 @@ from tests.cli import Cli, command_line
 from tests.end_to_end.processes import wait_until
 from tests.integration.http import event, flight, served
 
+PICKY = """
+from pydantic import BaseModel
+from playhead import Pipeline, node
+
+class Guest(BaseModel):
+    name: str
+
+@node
+def greet(context):
+    return {"Ann Lee": "Welcome"}[context.data.name]
+
+PIPELINES = (Pipeline("guests", {"guest.came": Guest}, (greet,)),)
+"""
+
 
 @pytest.fixture
 def cli(
@@ -97,6 +111,22 @@ def test_an_export_that_contradicts_itself_is_refused(ran: Cli, arguments: tuple
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
     assert not (ran.home / "c.ndjson").exists()
+
+
+def test_shapes_that_could_not_be_anonymised_are_counted_with_what_to_do(cli: Cli, sqlite_url: str):
+    cli.module("picky_pipelines", PICKY)
+    with served(sqlite_url, cli.home, engine=True, pipelines="picky_pipelines") as http:
+        for name in ("Ann Lee", "Bob"):
+            http.post({"type": "guest.came", "data": {"name": name}}, {"prefer": "wait=20"})
+
+    left, kept = cli("corpus", "export", "c.ndjson"), cli("corpus", "export", "c.ndjson", "--keep", "/data/name")
+
+    assert (left.code, kept.code) == (0, 0)
+    assert (
+        "left out: 1 of guest.came version 1, completed: greet, elasticsearch_index → index_document: under" in left.err
+    )
+    assert "1 of 2 shapes have no event in the corpus\nwhere a text decides" in left.err
+    assert "left out" not in kept.err
 
 
 def test_an_export_of_nothing_writes_no_file_and_ends_with_1(cli: Cli):

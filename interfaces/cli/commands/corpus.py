@@ -54,6 +54,8 @@ def export(
 
 
 def _put_export(made: Any) -> None:
+    from application.use_cases.corpus import ANOTHER_WAY
+
     output.put_table(
         ("type", "version", "outcome", "stored", "taken", "left out"),
         [
@@ -65,9 +67,9 @@ def _put_export(made: Any) -> None:
         for why, count in each.left_out.items():
             output.say(f"left out: {count:,} of {each.type} version {each.schema_version}, {each.outcome}: {why}")
     if lost := [each for each in made.shapes if not each.taken]:
-        output.say(
-            f"{len(lost):,} of {len(made.shapes):,} shapes have no event in the corpus; texts that decide, --keep"
-        )
+        output.say(f"{len(lost):,} of {len(made.shapes):,} shapes have no event in the corpus")
+    if any(ANOTHER_WAY in each.left_out for each in made.shapes):
+        output.say("where a text decides which way an event goes, name it by --keep")
     for name, count in made.by_other_code.items():
         output.say(f"{count:,} results of {name} were made by other code than that at hand")
 
