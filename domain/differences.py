@@ -1,7 +1,7 @@
 """Differences between two results of one event: which members, from which node on, and what they have in common."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,34 @@ class Rules:
 
     def ignores(self, pointer: str) -> bool:
         """Whether a pointer is at or below an ignored one."""
-        parts = pointer.split("/")
-        return any(_covers(each.split("/"), parts) for each in self.ignored)
+        return is_within(pointer, self.ignored)
+
+
+def is_within(pointer: str, rules: Iterable[str]) -> bool:
+    """Whether a pointer is at or below one of these, in which `*` stands for any one member."""
+    parts = pointer.split("/")
+    return any(_covers(each.split("/"), parts) for each in rules)
+
+
+def blanked(members: Mapping[str, Any], places: Sequence[str]) -> dict[str, Any]:
+    """Outputs and effects of a context's JSON members with null at each of these places, where there is something."""
+    outputs = {
+        name: _blanked(value, f"/outputs/{_escaped(name)}", places) for name, value in members["outputs"].items()
+    }
+    effects = [
+        _blanked(each, f"/effects/{_escaped(each['node'])}/{each['ordinal']}", places) for each in members["effects"]
+    ]
+    return {"outputs": outputs, "effects": [each for each in effects if each is not None]}
+
+
+def _blanked(value: Any, pointer: str, places: Sequence[str]) -> Any:
+    if is_within(pointer, places):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _blanked(inner, f"{pointer}/{_escaped(name)}", places) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_blanked(inner, f"{pointer}/{number}", places) for number, inner in enumerate(value)]
+    return value
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], rules: Rules) -> Sequence[Difference]:

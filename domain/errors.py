@@ -145,10 +145,22 @@ class NewerSchema(PlayheadError):
     code = "newer-schema"
 
 
+class UpcastFailed(PlayheadError):
+    """An upcaster raised, or made what is no JSON object; names the type, the version and the step."""
+
+    code = "upcast-failed"
+
+
 class InvalidReplay(PlayheadError):
     """The replay's selection is empty or unclear, or the code is no longer the one it was planned for."""
 
     code = "invalid-replay"
+
+
+class InvalidCorpus(PlayheadError):
+    """The file is no corpus, one of its lines cannot be read, or there is nothing in it."""
+
+    code = "invalid-corpus"
 
 
 class Misconfigured(PlayheadError):

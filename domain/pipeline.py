@@ -146,9 +146,8 @@ class Pipeline:
             told = f"Pipeline {self.name!r}, schedule {schedule.name!r}"
             if schedule.type not in self.accepts:
                 raise InvalidPipeline(f"{told}: the pipeline does not accept {schedule.type!r}.")
-            schema = self.schemas[schedule.type]
             try:
-                schema.read(to_json(schedule.data).decode(), schema.version)
+                self.read(schedule.type, to_json(schedule.data).decode())
             except (PlayheadError, ValueError) as error:
                 raise InvalidPipeline(f"{told}: its data does not fit {schedule.type!r}: {error}") from error
 
@@ -172,15 +171,27 @@ class Pipeline:
         """A new pipeline with this node at the end; this one stays as it is."""
         return replace(self, nodes=(*self.nodes, node))
 
+    def read(self, type_: str, data: str, version: int | None = None) -> BaseModel:
+        """Read data of one of the pipeline's types as today's model; `version` is the schema's that it is of.
+
+        The one way in for every reader: at the door (None: today's version), live, in replays and checks.
+
+        Raises:
+            InvalidEvent, NewerSchema, UpcastFailed: see `Schema.read`.
+        """
+        schema = self.schemas[type_]
+        return schema.read(type_, data, schema.version if version is None else version)
+
     def run(self, event: RecordedEvent, observe: Observer | None = None) -> TaskContext:
         """Fold the nodes over the event.
 
         Raises:
             InvalidEvent: the stored data does not fit today's schema.
             NewerSchema: the data was written by newer code.
+            UpcastFailed: the data is of an older version, and an upcaster raised.
             NodeFailed: a node raised.
         """
-        data = self.schemas[event.type].read(event.data, event.schema_version)
+        data = self.read(event.type, event.data, event.schema_version)
         context = TaskContext(event=event, data=data)
         context = fold(self.nodes, context, observe)
         if observe is not None:

@@ -8,6 +8,7 @@ from application.ports.search_index import SearchIndex
 from application.use_cases.backlogs import PipelineBacklog, pipeline_backlogs
 from application.use_cases.effect_states import count_effects
 from application.use_cases.results import why_outdated
+from application.use_cases.schemas import newer_shapes
 from application.use_cases.sealing import LOGS, is_anchored, unsealed_rows
 from domain.errors import Misconfigured, PlayheadError
 from domain.registry import PipelineRegistry
@@ -70,10 +71,13 @@ class Checks:
         ]
 
     def thorough(self) -> Sequence[Check]:
-        """Every check, also of effects, and where there is a broker, which workers answer; that takes a second."""
+        """Every check, also of effects and schemas, and where there is a broker, which workers answer.
+
+        That takes a second.
+        """
         found = [*self.all()]
         if all(check.ok for check in found if check.required):
-            found.append(self._effects())
+            found += [self._effects(), self._schemas()]
         if self._settings.celery_broker_url and all(check.ok for check in found if check.name == "broker"):
             found.append(self._workers())
         return found
@@ -86,6 +90,20 @@ class Checks:
             return f"{seen}: playhead effects list" if any(counts.values()) else seen
 
         return self._check("effects", look, "Start the database, or correct DATABASE_URL.")
+
+    def _schemas(self) -> Check:
+        def look() -> str:
+            shapes = self._store.events.shapes()
+            newer = newer_shapes(shapes, self._registry)
+            if newer:
+                named = ", ".join(f"{each.type} version {each.schema_version} ({each.count:,})" for each in newer)
+                raise LookupError(f"events of schema versions that this code does not know: {named}")
+            # What lost its pipeline long ago is no fault of the installation; events that wait for one are told above.
+            lost = [f"{each.type} ({each.count:,})" for each in shapes if each.type not in self._registry.types]
+            told = f"; no pipeline accepts {', '.join(lost)}" if lost else ""
+            return f"{len(shapes):,} types and versions stored{told}"
+
+        return self._check("schemas", look, "Start the newer code, which wrote them; this code hands them back.")
 
     def _workers(self) -> Check:
         from infrastructure.celery.app import workers_that_hear  # noqa: PLC0415  # the embedded service has no Celery

@@ -33,6 +33,8 @@ from application.subscription import Selection, Subscription, subscription_with,
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
+from application.use_cases.comparing import DryRun
+from application.use_cases.corpus import export_corpus
 from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
 from application.use_cases.follow_ups import append_follow_ups
@@ -64,6 +66,8 @@ from infrastructure.sql.store import SqlStore
 SERVICE_OWNER = "service"
 """Owners of an embedded service's leases begin with this: a successor ends them at once."""
 WORKER_OWNER = "worker"
+NOT_LIVE = -1
+"""A generation that no context ever has."""
 UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
 
 
@@ -222,6 +226,11 @@ def _engine_of(work: Work, *, claims: Claims, journal: LogJournal, heart: Heart,
     )
 
 
+def _dry_run(registry: PipelineRegistry, settings: Settings) -> DryRun:
+    """The code at hand over one event, as a replay would run it."""
+    return Processor(registry, generation=NOT_LIVE, unknown_types=settings.unknown_types, mask=settings.mask()).dry_run
+
+
 def _loader(store: SqlStore, subscription: Subscription) -> "partial[list[object]]":
     log = store.events if subscription.log == "events" else store.contexts
     return partial(_read, log)
@@ -305,7 +314,18 @@ class Container(containers.DeclarativeContainer):
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
     fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
-    dry_run = providers.Callable(lambda registry: Processor(registry).dry_run, registry)
+    dry_run = providers.Callable(_dry_run, registry, settings)
+    export_corpus = providers.Callable(
+        partial,
+        export_corpus,
+        contexts=contexts,
+        states=states,
+        promotions=promotions,
+        log_ids=log_ids,
+        registry=registry,
+        fingerprints=fingerprints,
+        dry_run=dry_run,
+    )
     plan_replay = providers.Callable(
         partial,
         plan_replay,

@@ -37,6 +37,8 @@ def main() -> None:
     start.add_argument("--rounds", type=int, default=7)
     seals = verbs.add_parser("seals", help="the month with and without sealing, and how long `verify` takes")
     seals.add_argument("--rounds", type=int, default=5)
+    corpus = verbs.add_parser("corpus", help="how long an export and a check of the corpus take")
+    corpus.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.verb == "start":
         measure_start(options.rounds)
@@ -44,6 +46,10 @@ def main() -> None:
         from scripts.benchmarks_of_seals import measure_seals  # noqa: PLC0415  # it measures by what is here
 
         measure_seals(["embedded", "scale"], options.rounds)
+    elif options.verb == "corpus":
+        from scripts.benchmarks_of_corpus import measure_corpus  # noqa: PLC0415  # it measures by what is here
+
+        measure_corpus(options.rounds)
     else:
         measure_month(options.on or ["embedded", "scale"], options.rounds, write=options.write)
 

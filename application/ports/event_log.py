@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from application.subscription import Selection
 from domain.errors import PlayheadError
@@ -27,6 +27,22 @@ class Verdict:
     position: int | None
     repeated: bool = False
     refusal: PlayheadError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The events of one type whose data is of one schema version: how many there are."""
+
+    type: str
+    schema_version: int
+    count: int
+
+    def samples(self, rank: Any, limit: int) -> Any:
+        """Whether the event of this rank (from 0) is one of `limit` (from 2) that are spread evenly; both ends are.
+
+        Arithmetic alone, so that a rank may as well be a column of a database.
+        """
+        return rank * (limit - 1) % max(self.count - 1, 1) < limit - 1
 
 
 class EventLog(Protocol):
@@ -76,4 +92,15 @@ class EventLog(Protocol):
 
     def count(self, selection: Selection) -> Mapping[str, int]:
         """How many events are selected, by type."""
+        ...
+
+    def shapes(self) -> list[Shape]:
+        """Every shape that is stored, by type and schema version."""
+        ...
+
+    def sample(self, shape: Shape, *, limit: int) -> list[RecordedEvent]:
+        """At most `limit` (from 2) events of a shape, by ascending position.
+
+        They are spread evenly over those that `shape.count` counts, the first and the last among them.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Comparing: the results of a replay beside the live ones, what differs, and what the differences have in common."""
+"""Comparing: two results of each event side by side, what differs, and what the differences have in common."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,6 @@ from application.subscription import Selection
 from domain.differences import MISSING, Difference, Rules, differences
 from domain.events import RecordedEvent
 
-"""The generation of live runs."""
 MAX_CLASSES = 500
 """Classes that are told apart; differences of further ones are counted together by their place."""
 EXAMPLES = 3
@@ -24,8 +23,8 @@ _PAGE = 5_000
 _READ = 200
 """Pairs of contexts that are read at once; of the first so many, the events are run twice to find noise."""
 
-DryRun = Callable[[RecordedEvent], Mapping[str, Any] | None]
-"""Runs an event through today's code, gives the members of its context and keeps nothing; None where the run fails."""
+DryRun = Callable[[RecordedEvent], Mapping[str, Any]]
+"""Runs an event through today's code, gives the members of its context, failed or not, and keeps nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ def pairs(contexts: ContextLog, generation: int, view: View) -> Iterator[Pair]:
     if first is None:
         return
     beneath = view.promoted[view.promoted.index(generation) + 1 :] if generation in view.promoted else view.promoted
-    held = _overlaid(contexts, ranks_of(beneath), after=first.event_position - 1)
+    held = results_that_hold(contexts, ranks_of(beneath), after=first.event_position - 1)
     old = next(held, None)
     for new in chain([first], new_results):
         while old is not None and old.key < new.key:
@@ -62,8 +61,11 @@ def pairs(contexts: ContextLog, generation: int, view: View) -> Iterator[Pair]:
         yield Pair(new=new, old=old if old is not None and old.key == new.key else None)
 
 
-def _overlaid(contexts: ContextLog, ranks: Mapping[int, int], *, after: int) -> Iterator[Result]:
-    """The result that holds of each (event, pipeline): of the highest rank, and completed rather than dead."""
+def results_that_hold(contexts: ContextLog, ranks: Mapping[int, int], *, after: int = 0) -> Iterator[Result]:
+    """The result that holds of each (event, pipeline), in their order past an event position.
+
+    It is that of the highest rank, and completed rather than dead.
+    """
     generations = sorted(ranks, key=ranks.__getitem__, reverse=True)
     by_rank = [_results(contexts, generation, after=after) for generation in generations]
     for _, same in groupby(merge(*by_rank, key=lambda result: result.key), lambda result: result.key):
@@ -75,6 +77,16 @@ def _results(contexts: ContextLog, generation: int, *, after: int) -> Iterator[R
     while rows := contexts.results(generation, after=after, limit=_PAGE):
         yield from rows
         after = rows[-1].event_position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """An event and the JSON members of two contexts of it: outputs, effects, and the run with its failure."""
+
+    pipeline: str
+    event: RecordedEvent
+    old: Mapping[str, Any]
+    new: Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +109,7 @@ class DifferenceClass:
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
-    """What became of each result of a replay beside the live one.
+    """What became of each result of a replay, or of a run of a corpus, beside the known one.
 
     `equivalent`: other digests, and no difference that counts. `noise` are places that differ when the same code runs
     twice, where they were sought; they do not count. `same` is whether nothing differs. `different_by_day` counts
@@ -133,31 +145,34 @@ def compare(
     `dry_run` is the code that made the generation: events that differ are run twice through it, and what differs then
     is noise. Without it noise is not sought.
     """
-    comparison = Comparison(noise_sought=dry_run is not None)
-    classes: dict[tuple[str, ...], DifferenceClass] = {}
-    different = _counted(pairs(contexts, generation, view), comparison)
-    while page := list(islice(different, _READ)):
-        by_position = {event.position: event for event in _events(page, events)}
-        if dry_run is not None:
-            # Only what this code has run to its end once: it may be run again.
-            harmless = [by_position[pair.new.event_position] for pair in page if pair.new.status == "completed"]
-            comparison.noise = noise(harmless, dry_run)
-            rules = replace(rules, ignored=(*rules.ignored, *comparison.noise))
-            dry_run = None  # sought in the first page alone, for code makes noise at the same places in every event
-        members = _members(page, contexts)
-        for pair in page:
-            assert pair.old is not None
-            found = _differences(members[pair.old.position], members[pair.new.position], rules)
-            if not found:
-                comparison.equivalent += 1
-                continue
-            comparison.different += 1
-            event = by_position[pair.new.event_position]
-            day = event.time.astimezone(UTC).date().isoformat()
-            comparison.different_by_day[day] = comparison.different_by_day.get(day, 0) + 1
-            _classify(classes, pair.new.pipeline, found, event.id)
-    comparison.classes = sorted(classes.values(), key=lambda each: (-each.events, each.pipeline, each.place))
+    comparison = Comparison()
+    unlike = _counted(pairs(contexts, generation, view), comparison)
+    judge(comparison, _sides(unlike, contexts, events), rules, dry_run)
     return comparison
+
+
+def judge(comparison: Comparison, unlike: Iterable[Sides], rules: Rules, dry_run: DryRun | None) -> None:
+    """Add to a comparison what became of events whose two results are not identical; see `compare` for `dry_run`."""
+    unlike = iter(unlike)
+    first = list(islice(unlike, _READ))
+    if dry_run is not None:
+        # Sought in the first of them alone, for code makes noise at the same places in every event; and only in what
+        # this code has run to its end once: it may be run again.
+        sought = noise((each.event for each in first if _end(each.new) is None), dry_run)
+        comparison.noise_sought = True
+        comparison.noise = tuple(dict.fromkeys((*comparison.noise, *sought)))
+    rules = replace(rules, ignored=(*rules.ignored, *comparison.noise))
+    classes: dict[tuple[str, ...], DifferenceClass] = {}
+    for each in chain(first, unlike):
+        found = _differences(each.old, each.new, rules)
+        if not found:
+            comparison.equivalent += 1
+            continue
+        comparison.different += 1
+        day = each.event.time.astimezone(UTC).date().isoformat()
+        comparison.different_by_day[day] = comparison.different_by_day.get(day, 0) + 1
+        _classify(classes, each.pipeline, found, each.event.id)
+    comparison.classes = sorted(classes.values(), key=lambda each: (-each.events, each.pipeline, each.place))
 
 
 def noise(sample: Iterable[RecordedEvent], dry_run: DryRun) -> Sequence[str]:
@@ -165,7 +180,7 @@ def noise(sample: Iterable[RecordedEvent], dry_run: DryRun) -> Sequence[str]:
     places: dict[str, None] = {}
     for event in sample:
         first, second = dry_run(event), dry_run(event)
-        if first is not None and second is not None:
+        if _end(first) is None and _end(second) is None:
             places.update(dict.fromkeys(each.place for each in differences(first, second, Rules())))
     return tuple(places)
 
@@ -180,6 +195,20 @@ def _counted(found: Iterable[Pair], comparison: Comparison) -> Iterator[Pair]:
             comparison.identical += 1
         else:
             comparison.without_live += 1
+
+
+def _sides(unlike: Iterator[Pair], contexts: ContextLog, events: EventLog) -> Iterator[Sides]:
+    while page := list(islice(unlike, _READ)):
+        by_position = {event.position: event for event in _events(page, events)}
+        members = _members(page, contexts)
+        for pair in page:
+            assert pair.old is not None
+            yield Sides(
+                pipeline=pair.new.pipeline,
+                event=by_position[pair.new.event_position],
+                old=members[pair.old.position],
+                new=members[pair.new.position],
+            )
 
 
 def _events(page: Sequence[Pair], events: EventLog) -> list[RecordedEvent]:

@@ -78,10 +78,9 @@ def routed(
         if unknown_types == "refuse":
             raise
         return None, 1
-    schema = pipeline.schemas[type_]
     if validate:
-        schema.read(data, schema.version)
-    return pipeline.name, schema.version
+        pipeline.read(type_, data)
+    return pipeline.name, pipeline.schemas[type_].version
 
 
 def require_no_delay(route: str | None, not_before: datetime | None, *, registry: PipelineRegistry) -> None:

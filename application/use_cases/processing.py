@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,19 @@ from pydantic_core import from_json
 from application.engine import Batch, Outcome
 from application.ports.claims import MAX_DEATHS, Claim
 from application.ports.context_log import ContextStatus, NewContext
+from application.subscription import of_pipeline
 from application.use_cases.effects import validate_calls
 from application.use_cases.events import UnknownTypes
 from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
 from domain.effects import Call, EmitEvent
 from domain.envelopes import plain
-from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, WorkerDied
+from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, UpcastFailed, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
 from domain.nodes import ElasticsearchIndexNode
 from domain.pipeline import NodeFailed, Pipeline, walk
 from domain.registry import PipelineRegistry
+from domain.retry import NO_END
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NIL_UUID7 = "00000000-0000-7000-8000-000000000000"
@@ -82,13 +85,16 @@ class Processor:
             self._prepared[pipeline.name] = found
         return found
 
-    def dry_run(self, event: RecordedEvent) -> Mapping[str, Any] | None:
-        """The JSON members of what a replay of an event would make of it, which is not kept; None where it fails."""
-        try:
-            context = self.prepared(self._registry.get_pipeline(event)).run(event)
-        except Exception:  # noqa: BLE001  # a run may fail in any way
-            return None
-        members: Mapping[str, Any] = from_json(f"{{{context.result_json}}}")
+    def dry_run(self, event: RecordedEvent) -> Mapping[str, Any]:
+        """The JSON members of the context that a last attempt at an event would append, failed or not; not kept."""
+        name, at = event.route or event.type, event.position
+        claim = Claim(id=0, subscription=name, first=at, last=at, attempt=NO_END, deaths=0, fence=0)
+        batch = Batch(claim=claim, subscription=of_pipeline(name), rows=[event], stopping=lambda: False)
+        outcome = self._process_one(event, batch)
+        if outcome.context is None:
+            newer = Failure(node=None, type=NewerSchema.__name__, message="The event is of newer code.")
+            return {"outputs": {}, "effects": [], "run": {"status": "dead", "failure": asdict(newer)}}
+        members: Mapping[str, Any] = from_json(outcome.context.context)
         return members
 
     def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
@@ -233,7 +239,9 @@ def _result_of_failed(event: RecordedEvent, error: BaseException) -> str:
 def _failure(error: BaseException, mask: Callable[[str], str]) -> Failure:
     node = error.node if isinstance(error, NodeFailed) else None
     cause = error.__cause__ or error if isinstance(error, NodeFailed) else error
-    frames = traceback.extract_tb(cause.__traceback__)
+    # Where an upcaster failed is a place in it, though the words are ours.
+    raised = cause.__cause__ or cause if isinstance(cause, UpcastFailed) else cause
+    frames = traceback.extract_tb(raised.__traceback__)
     where = None
     if frames:
         path = Path(frames[-1].filename)

@@ -129,17 +129,17 @@ def plan_replay(
         without_pipeline=without,
         first=sample[:FIRST],
         sampled=len(made),
-        effects=Counter(effect["kind"] for members in made if members is not None for effect in members["effects"]),
-        failing=made.count(None),
+        effects=Counter(effect["kind"] for members in made if not _failed(members) for effect in members["effects"]),
+        failing=sum(map(_failed, made)),
         seconds=(seconds / len(made) + APPEND_SECONDS) * replay.count if made else None,
     )
 
 
 def _tried(
     sample: Iterable[RecordedEvent], dry_run: DryRun, clock: Callable[[], float]
-) -> tuple[list[Mapping[str, Any] | None], float]:
+) -> tuple[list[Mapping[str, Any]], float]:
     """What the code makes of events, for as long as a sample may take; and how long it took."""
-    made: list[Mapping[str, Any] | None] = []
+    made: list[Mapping[str, Any]] = []
     began, seconds = clock(), 0.0
     for event in sample:
         if seconds >= SAMPLE_SECONDS:
@@ -147,6 +147,10 @@ def _tried(
         made.append(dry_run(event))
         seconds = clock() - began
     return made, seconds
+
+
+def _failed(members: Mapping[str, Any]) -> bool:
+    return members["run"]["failure"] is not None
 
 
 def _code_for(types: Iterable[str], registry: PipelineRegistry, fingerprints: Mapping[str, str]) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from application.appending import judge
-from application.ports.event_log import EventLog, Verdict
+from application.ports.event_log import EventLog, Shape, Verdict
 from application.subscription import Selection
 from domain.events import NewEvent, RecordedEvent
 from infrastructure.memory.tables import EventRow, MemoryTables
@@ -71,6 +71,16 @@ class MemoryEventLog(EventLog):
     def count(self, selection: Selection) -> Mapping[str, int]:
         with self._tables.lock:
             return Counter(row.event.type for row in self._tables.events if row.fits(selection))
+
+    def shapes(self) -> list[Shape]:
+        with self._tables.lock:
+            counted = Counter((row.event.type, row.event.schema_version) for row in self._tables.events)
+        return [Shape(type=key[0], schema_version=key[1], count=counted[key]) for key in sorted(counted)]
+
+    def sample(self, shape: Shape, *, limit: int) -> list[RecordedEvent]:
+        where = {"type": shape.type, "schema_version": shape.schema_version}
+        events = self.read(Selection(where=where), limit=shape.count)
+        return [event for rank, event in enumerate(events) if shape.samples(rank, limit)]
 
 
 def _row(event: NewEvent, position: int, now: datetime) -> EventRow:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, text, tupl
 from sqlalchemy.orm import Session
 
 from application.appending import judge, refusal_of
-from application.ports.event_log import EventLog, Verdict
+from application.ports.event_log import EventLog, Shape, Verdict
 from application.subscription import Selection
 from domain.errors import AtomicRefused
 from domain.events import NewEvent, RecordedEvent, attributes_from_json
@@ -138,6 +138,29 @@ class SqlEventLog(EventLog):
         counted = select(types.c.type, func.count()).group_by(types.c.type).order_by(types.c.type)
         with self._database.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(counted)}
+
+    # Both read every event (of the type), and need no index of their own, which each append would pay for. Of a million
+    # flights, 400 bytes each, the counts took 0.5 s on SQLite and 0.2 s on PostgreSQL, the samples of all four shapes
+    # together 1 s on either. A loose scan of an index finds which shapes there are, and not how many events they have.
+    def shapes(self) -> list[Shape]:
+        by = (_EVENTS.c.type, _EVENTS.c.schema_version)
+        counted = select(*by, func.count()).group_by(*by)
+        with self._database.reading() as connection:
+            return sorted(
+                (Shape(type=row[0], schema_version=row[1], count=row[2]) for row in connection.execute(counted)),
+                key=lambda shape: (shape.type, shape.schema_version),
+            )
+
+    def sample(self, shape: Shape, *, limit: int) -> list[RecordedEvent]:
+        rank = func.row_number().over(order_by=_EVENTS.c.position) - 1
+        of_shape = (_EVENTS.c.type == shape.type, _EVENTS.c.schema_version == shape.schema_version)
+        ranked = select(_EVENTS.c.position, rank.label("rank")).where(*of_shape).subquery()
+        chosen = select(ranked.c.position).where(ranked.c.rank < shape.count, shape.samples(ranked.c.rank, limit))
+        with self._database.reading() as connection:
+            found = connection.execute(
+                select_events().where(_EVENTS.c.position.in_(chosen)).order_by(_EVENTS.c.position)
+            )
+            return [event_of(row) for row in found]
 
 
 def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:

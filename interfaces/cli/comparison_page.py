@@ -1,12 +1,11 @@
 """A comparison as one HTML page that needs nothing else: what differs, how often, when, and for example where."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from pydantic_core import to_json
 
-from application.ports.replays import Replay
 from application.use_cases.comparing import Comparison, DifferenceClass
 
 MAX_VALUE = 200
@@ -40,20 +39,22 @@ del { color: #c0452c; text-decoration: none; } ins { color: #2f8a57; text-decora
 """
 
 
-def comparison_page(replay: Replay, comparison: Comparison) -> str:
-    """The page."""
-    how_many = f"{comparison.compared:,} of {replay.count:,} planned events compared"
+def comparison_page(
+    comparison: Comparison, *, title: str, told: str, code: str, fingerprints: Mapping[str, Sequence[str]]
+) -> str:
+    """The page. `told` stands below the title; `code` says whose code the fingerprints, by pipeline, are."""
     parts = [
-        f"<h1>Replay {replay.id} beside the live results</h1>",
-        f'<p class="sub">{how_many} · planned {replay.created_at:%Y-%m-%d %H:%M} UTC</p>',
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="sub">{escape(told)}</p>',
         *_verdicts(comparison),
         *_days(comparison),
         *_classes(comparison),
-        *_footnotes(replay, comparison),
+        *_noise(comparison),
+        *_code(code, fingerprints),
     ]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Replay {replay.id}</title><style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
     )
 
 
@@ -106,11 +107,14 @@ def _shown(value: Any) -> str:
     return escape(text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…")
 
 
-def _footnotes(replay: Replay, comparison: Comparison) -> Iterable[str]:
+def _noise(comparison: Comparison) -> Iterable[str]:
     if comparison.noise:
         yield "<h2>Noise, which does not count</h2><p>These differ when the same code runs twice.</p><p>"
         yield "<br>".join(f"<code>{escape(place)}</code>" for place in comparison.noise) + "</p>"
-    yield "<h2>Code</h2><table><tr><th>pipeline</th><th>fingerprint of the replay's code</th></tr>"
-    for name, fingerprint in replay.fingerprints.items():
-        yield f"<tr><td>{escape(name)}</td><td><code>{escape(fingerprint)}</code></td></tr>"
+
+
+def _code(code: str, fingerprints: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    yield f"<h2>Code</h2><table><tr><th>pipeline</th><th>fingerprint of {escape(code)}</th></tr>"
+    for name, known in fingerprints.items():
+        yield f"<tr><td>{escape(name)}</td><td><code>{escape(', '.join(known))}</code></td></tr>"
     yield "</table>"

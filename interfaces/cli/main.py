@@ -11,6 +11,7 @@ from domain.errors import InvalidRequest, PlayheadError
 from interfaces.cli import output
 from interfaces.cli.commands import (
     audit,
+    corpus,
     dead,
     effects,
     events,
@@ -21,6 +22,7 @@ from interfaces.cli.commands import (
     replays,
     run,
     schedules,
+    schema,
     search,
     sending,
     verify,
@@ -44,6 +46,8 @@ for name, group in (
     ("index", index.app),
     ("pipelines", pipelines.app),
     ("schedules", schedules.app),
+    ("schema", schema.app),
+    ("corpus", corpus.app),
     ("keys", keys.app),
     ("audit", audit.app),
     ("db", operations.db),

@@ -35,6 +35,7 @@ _CODE_OF: Mapping[type[errors.PlayheadError], int] = {
     errors.Overloaded: NOT_CONFIGURED,
     errors.InvalidPipeline: NOT_CONFIGURED,
     errors.InvalidReplay: BAD_USAGE,
+    errors.InvalidCorpus: BAD_USAGE,
     errors.CountDiffers: BAD_USAGE,
     errors.InvalidQuery: BAD_USAGE,
     errors.InvalidRequest: BAD_USAGE,

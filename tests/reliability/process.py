@@ -73,6 +73,11 @@ def commit_waiting(appender: Appender) -> None:
     appender._stopping = False
 
 
+def not_run(_: object) -> dict[str, Any]:
+    """What stands for a dry run of a plan's sample, whose nodes may kill."""
+    return {"outputs": {}, "effects": [], "run": {"failure": None}}
+
+
 def timeless(engine: Engine) -> Engine:
     """An engine whose turns take no time and whose backoffs are their longest, whatever the machine."""
     engine.clock = lambda: 0.0

@@ -26,6 +26,7 @@ from application.use_cases.replay import (
 )
 from application.use_cases.results import Found, search
 from application.use_cases.schedules import Clockwork, key_of
+from application.use_cases.schemas import check_schemas
 from application.use_cases.tasks import get_task
 from domain.envelopes import Submission
 from domain.errors import Unavailable
@@ -38,7 +39,7 @@ from tests.reliability import pipelines
 from tests.reliability.faults import Died, Faults
 from tests.reliability.history import History, Request
 from tests.reliability.invariants import violations
-from tests.reliability.process import SETTINGS, Process, timeless
+from tests.reliability.process import SETTINGS, Process, not_run, timeless
 from tests.reliability.truth import Truth
 
 SLOT = datetime(2026, 1, 1, 3, tzinfo=UTC)
@@ -263,6 +264,7 @@ class Scenario:
         container.claims().claimable(container.subscriptions()["orders"])
         container.claims().ranges("orders")
         container.contexts().ended(container.contexts().head() - 1, limit=10)
+        check_schemas(events=container.events(), registry=self._registry)
         self._search(container)
         container.search_index().state()
 
@@ -281,7 +283,7 @@ class Scenario:
         ports = {"events": container.events(), "registry": self._registry, "fingerprints": container.fingerprints()}
         replays = container.replays()
         if not replays.list():
-            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=lambda _: None)
+            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=not_run)
         replay = replays.get(replays.list()[0].id)
         assert replay is not None
         require_same_code(replay, **ports)

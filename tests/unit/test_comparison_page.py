@@ -1,19 +1,14 @@
 """The page of a comparison: everything that was counted, nothing from elsewhere, nothing run that an event brought."""
 
-from datetime import UTC, datetime
-
-from application.ports.replays import Replay
-from application.subscription import Selection
 from application.use_cases.comparing import Comparison, DifferenceClass
 from interfaces.cli.comparison_page import comparison_page
 
-REPLAY = Replay(
-    id=7,
-    selection=Selection(),
-    fingerprints={"flights": "f" * 64},
-    count=1300,
-    created_at=datetime(2026, 5, 4, tzinfo=UTC),
-)
+
+def page_of(comparison: Comparison) -> str:
+    told, code = "1,290 of 1,300 events", "the <b>code</b>"
+    return comparison_page(comparison, title="Replay 7", told=told, code=code, fingerprints={"flights": ["f" * 64]})
+
+
 LATE = DifferenceClass(
     pipeline="flights", node="classify", place="/outputs/classify/status", words="late → on_time", old="late",
     new="on_time", events=1204, examples=["01a1feb2-57e1-7000-8500-8f1dab08800a"],
@@ -21,7 +16,8 @@ LATE = DifferenceClass(
 
 
 def page(**members: object) -> str:
-    return comparison_page(REPLAY, Comparison(compared=1290, identical=86, different=1204, **members))  # type: ignore[arg-type]  # members of a comparison
+    comparison = Comparison(compared=1290, identical=86, different=1204, **members)  # type: ignore[arg-type]  # members of a comparison
+    return page_of(comparison)
 
 
 def test_a_page_says_what_was_counted() -> None:
@@ -49,12 +45,12 @@ def test_what_events_bring_is_text_and_no_markup() -> None:
 
     found = page(classes=[evil], noise=("<table>",))
 
-    for words in ("<b>p", "<i>", "<img>", "<script", "<svg", "<u>"):
+    for words in ("<b>p", "<b>c", "<i>", "<img>", "<script", "<svg", "<u>"):
         assert words not in found.partition("</style>")[2].replace('<i style="background', "")
 
 
 def test_a_page_of_nothing_different_is_short() -> None:
-    found = comparison_page(REPLAY, Comparison(compared=1300, identical=1300))
+    found = page_of(Comparison(compared=1300, identical=1300))
 
     assert "<b>1,300</b> identical" in found
     assert "What differs" not in found

@@ -190,6 +190,21 @@ def test_old_data_is_lifted_before_the_nodes_see_it() -> None:
     assert context_of(outcome)["event"]["data"] == {"n": 4}
 
 
+def test_an_upcaster_that_fails_ends_the_event_as_a_dead_letter_that_names_type_version_and_step() -> None:
+    def lift(data):
+        return {"number": data["lost"]}
+
+    pipeline = Pipeline("orders", {"order.placed": Schema(Order, version=2, upcasters={1: lift})}, (double,))
+
+    outcomes, _ = run(pipeline, RecordedEventFactory(schema_version=1), RecordedEventFactory(schema_version=2))
+
+    assert [(outcome.back, outcome.context.status) for outcome in outcomes] == [(None, "dead"), (None, "completed")]
+    failure = context_of(outcomes[0])["run"]["failure"]
+    assert failure["type"] == "UpcastFailed"
+    assert "'order.placed' from version 1 to 2, on data of version 1, raised KeyError: 'lost'" in failure["message"]
+    assert failure["where"].endswith(" in lift")
+
+
 def test_a_stopping_worker_hands_back_what_it_has_not_begun() -> None:
     events = RecordedEventFactory.create_batch(4)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from interfaces.cli import output
+from interfaces.cli.comparisons import Html, Ignore, Tolerance, put_comparison, write_page
 from interfaces.cli.statuses import Status, checked
 from interfaces.cli.stores import opened
 from interfaces.cli.times import utc, written
@@ -210,13 +210,9 @@ def _put_view(view: Any, said: str, *, as_json: bool) -> None:
 @app.command()
 def diff(
     replay_id: Id,
-    tolerance: Annotated[
-        float, typer.Option(help="Numbers so close, relative to the larger one, are equal.", min=0)
-    ] = 0.0,
-    ignore: Annotated[
-        list[str] | None, typer.Option(help="A place that does not count, as /outputs/NODE/at; may be repeated.")
-    ] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file as well.")] = None,
+    tolerance: Tolerance = 0.0,
+    ignore: Ignore = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Tell what differs between a replay and the live results, by kind. Exit code 0: nothing, 1: something."""
@@ -227,33 +223,23 @@ def diff(
         replay = get_replay(replay_id, replays=container.replays())
         found = container.compare_replay()(replay, Rules(tolerance=tolerance, ignored=tuple(ignore or ())))
     if html is not None:
-        from interfaces.cli.comparison_page import comparison_page
-
-        try:
-            html.write_text(comparison_page(replay, found), encoding="utf-8")
-        except OSError as error:
-            output.fail(f"{html} cannot be written: {error.strerror}", output.BAD_USAGE)
+        write_page(
+            html,
+            found,
+            title=f"Replay {replay.id} beside the live results",
+            told=f"{found.compared:,} of {replay.count:,} planned events compared · planned "
+            f"{replay.created_at:%Y-%m-%d %H:%M} UTC",
+            code="the replay's code",
+            fingerprints={name: [known] for name, known in replay.fingerprints.items()},
+        )
     if as_json:
         output.put_json({"id": replay.id, "count": replay.count, **asdict(found)})
     else:
-        _put_comparison(replay, found)
+        put_comparison(f"replay {replay.id}: {found.compared:,} of {replay.count:,} events compared", found)
         if not found.noise_sought:
             output.say("noise was not sought: the code here is not the replay's")
     if not found.same:
         raise typer.Exit(output.SOME_FAILED)
-
-
-def _put_comparison(replay: Any, found: Any) -> None:
-    names = ("identical", "equivalent", "different", "without_live")
-    title = f"replay {replay.id}: {found.compared:,} of {replay.count:,} events compared"
-    output.put_table(
-        [name.replace("_", " ") for name in names], [[getattr(found, name) for name in names]], title=title
-    )
-    if found.classes:
-        rows = [(one.events, one.pipeline, one.node, one.place, one.words, one.examples[0]) for one in found.classes]
-        output.put_table(("events", "pipeline", "first at node", "place", "change", "for example"), rows)
-    for place in found.noise:
-        output.say(f"noise: {place} differs when the same code runs twice, and does not count")
 
 
 def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from application.heart import Heart
 from application.use_cases.indices import rebuild_index
 from application.use_cases.replay import PlanReplay, is_done, run_replay, subscription_of
 from domain.errors import Unavailable
-from tests.reliability.process import Notes
+from tests.reliability.process import Notes, not_run
 from tests.reliability.simulator.processes import LEASE, SETTINGS, Process
 
 
@@ -41,7 +41,7 @@ class Replayer(Process):
         if not container.events().head():
             raise Unavailable("There is nothing to replay yet.")
         if not replays.list():
-            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=lambda _: None)
+            container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=not_run)
         replay = replays.list()[0]
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
         engine = self.tuned(container.replay_engine(replay))
