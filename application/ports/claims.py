@@ -135,6 +135,10 @@ class Claims(Protocol):
         """Begin a subscription anew: its cursor at the selection's beginning, no claims. For a refilled index."""
         ...
 
+    def forget(self, names: Sequence[str]) -> None:
+        """Remove subscriptions and their claims, as if they had never been; whoever holds one finds it gone."""
+        ...
+
     def end_leases(self, owner_prefix: str) -> int:
         """Let every lease of owners with this prefix expire now; how many there were."""
         ...

@@ -19,11 +19,13 @@ from application.ports.promotions import Promotions, ranks_of
 from application.ports.search_index import FieldType, Index, Label, SearchIndex, context_of
 from application.subscription import Selection, Subscription
 from application.use_cases.results import INDEX, LOG, contexts_of, documents_of, put_contexts, shows
-from domain.errors import IndexDiffers
+from domain.errors import IndexDiffers, Unavailable
 
 PARTITION = 10_000
 """Event positions that are compared at once."""
 _READ = 500
+_BUILD = f"{INDEX}-"
+"""The name of a subscription that fills an index begins so; its key follows."""
 _PAUSE_SECONDS = 0.2
 _SHOWN_SECONDS = 2.0
 """After how long what was put is found for sure: an index shows it within a second."""
@@ -116,12 +118,13 @@ class IndexBuilder:
         self._fill(made, label)
         label = replace(label, whole=True)
         self.index.label(label, made)
+        self._forget_builds_of_no_index()
         return replace(made, label=label)
 
     def _fill(self, index: Index, label: Label) -> None:
         ranks, until = ranks_of(label.view), label.until or 0
         subscription = replace(
-            self.template, name=f"{INDEX}-{index.key}", selection=replace(self.template.selection, last=until)
+            self.template, name=_BUILD + index.key, selection=replace(self.template.selection, last=until)
         )
 
         def fill(batch: Batch) -> Sequence[Outcome]:
@@ -130,19 +133,29 @@ class IndexBuilder:
 
         load = partial(_contexts_of, ranks, self.contexts)
         engine = self.engine_of(Work(subscription=subscription, load=load, handle=fill))
+        self._forget_builds_of_no_index()
         self.claims.register([subscription])
         try:
-            while True:
-                backlog = self.claims.backlog([subscription.name])[subscription.name]
+            # No backlog: another process has built it, and forgotten the subscription.
+            while backlog := self.claims.backlog([subscription.name]).get(subscription.name):
                 self.progress(min(until, backlog.cursor), until)
                 if backlog.cursor >= until and not backlog.claims:
                     return
                 if not engine.turn(subscription.name, seconds=0.5):
                     # Its last claims are leased to another process, or wait for their next attempt.
                     self.sleep(_PAUSE_SECONDS)
+                if index.key not in {each.key for each in self.index.indices()}:
+                    raise Unavailable("The index that was being built was deleted. Begin again.")
         except KeyboardInterrupt:
             engine.release()
             raise
+
+    def _forget_builds_of_no_index(self) -> None:
+        """Forget the subscriptions that fill an index which was dropped, or is whole."""
+        filled = {_BUILD + each.key for each in self.index.indices() if each.label and not each.label.whole}
+        names = [name for name in self.claims.subscriptions() if name.startswith(_BUILD) and name not in filled]
+        if names:
+            self.claims.forget(names)
 
     def verify(self, index: Index) -> IndexVerification:
         """Compare an index with the store, document by document. What is on its way into it is passed over.

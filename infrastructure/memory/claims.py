@@ -190,6 +190,13 @@ class MemoryClaims(Claims):
             for row in self._rows(subscription.name):
                 del self._tables.claims[row.id]
 
+    def forget(self, names: Sequence[str]) -> None:
+        with self._tables.lock:
+            for name in names:
+                self._tables.cursors.pop(name, None)
+                for row in self._rows(name):
+                    del self._tables.claims[row.id]
+
     def end_leases(self, owner_prefix: str) -> int:
         with self._tables.lock:
             rows = self._tables.claims.values()

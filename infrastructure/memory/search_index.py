@@ -108,14 +108,10 @@ class MemorySearchIndex:
             kept.index = replace(kept.index, label=label)
 
     def _of(self, index: Index | None) -> _Kept:
-        found = [
-            kept
-            for kept in self._kept.values()
-            if (kept.index.serves if index is None else kept.index.key == index.key)
-        ]
-        if not found:
-            raise Unavailable(f"There is no index{'' if index is None else ' ' + index.name}.")
-        return found[0]
+        for kept in self._kept.values():
+            if kept.index.serves if index is None else kept.index.key == index.key:
+                return kept
+        raise Unavailable("The index is not there.")
 
     def put(self, documents: Sequence[SearchDocument], index: Index | None = None) -> list[Rejection]:
         with self._lock:

@@ -76,6 +76,12 @@ class SqlClaims(Claims):
             connection.execute(update(SubscriptionRow).where(row).values(cursor=subscription.selection.after))
             connection.execute(delete(ClaimRow).where(ClaimRow.subscription == subscription.name))
 
+    def forget(self, names: Sequence[str]) -> None:
+        with self._database.writing() as connection:
+            # The subscriptions first: whoever takes a claim holds the lock of its subscription.
+            connection.execute(delete(SubscriptionRow).where(SubscriptionRow.name.in_(names)))
+            connection.execute(delete(ClaimRow).where(ClaimRow.subscription.in_(names)))
+
     def end_leases(self, owner_prefix: str) -> int:
         mine = ClaimRow.owner.startswith(owner_prefix, autoescape=True)
         with self._database.writing() as connection:

@@ -225,6 +225,26 @@ def test_a_rewound_subscription_begins_anew_without_its_old_claims(store: Store)
     assert take_all(store, ORDERS) == [(1, 3), (4, 4)]
 
 
+def test_a_forgotten_subscription_is_as_if_it_had_never_been(store: Store):
+    fill(store, "oooo")
+    requeue(store, (1, 2))
+    held = store.claims.take(ORDERS, owner="w", due_first=False)
+    others = of_pipeline("others")
+    store.claims.register([others])
+    assert held is not None
+
+    store.claims.forget(["orders", "never-heard-of"])
+
+    assert store.claims.subscriptions() == ["others"]
+    assert store.claims.take(ORDERS, owner="w") is None
+    assert not store.claims.claimable(ORDERS)
+    assert not store.claims.heartbeat(held, lease=30)
+    assert not store.claims.complete(held, Completion())
+    assert store.claims.ranges("orders") == []
+    store.claims.register([ORDERS])
+    assert take_all(store, ORDERS) == [(1, 3), (4, 4)]
+
+
 def test_takers_at_once_never_hold_the_same_row(store: Store):
     fill(store, "ood" * 20)
     with ThreadPoolExecutor(8) as pool:

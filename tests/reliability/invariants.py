@@ -168,7 +168,7 @@ def quiet(truth: Truth) -> Iterator[str]:
     for name, backlog in truth.backlogs.items():
         if backlog.claims:
             yield f"{name} has {backlog.claims} claims left"
-        if backlog.cursor < backlog.head and not name.startswith(("replay-", "index-")):
+        if backlog.cursor < backlog.head and not name.startswith("replay-"):
             yield f"{name} stands at {backlog.cursor} of {backlog.head}"
 
 

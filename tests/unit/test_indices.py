@@ -6,7 +6,7 @@ from application.auditor import Auditor
 from application.ports.search_index import SearchDocument, SearchQuery
 from application.subscription import Selection
 from application.use_cases.indices import IndexDifference, rebuild_index
-from domain.errors import IndexDiffers
+from domain.errors import IndexDiffers, Unavailable
 from infrastructure.memory.search_index import MemorySearchIndex
 from tests.unit.engines import builder_of, index_all
 from tests.unit.test_promoting import FIELDS, Site
@@ -109,6 +109,18 @@ def test_results_that_come_during_a_rebuild_are_in_the_new_index(site: Site) -> 
     rebuild_index(builder=site.builder(progress=meanwhile), auditor=site.auditor)
 
     assert site.index.search(SearchQuery()).total == EVENTS + 2
+    assert verify(site).differences == []
+
+
+def test_a_build_whose_index_is_deleted_ends_and_leaves_no_claim(site: Site) -> None:
+    def delete(done: int, _: int) -> None:
+        for index in site.index.indices():
+            site.index.drop(index)
+
+    with pytest.raises(Unavailable, match="deleted"):
+        site.builder(progress=delete).build((7,))
+    rebuild_index(builder=site.builder(), auditor=site.auditor)
+    assert site.store.claims.subscriptions() == ["flights", "index"]
     assert verify(site).differences == []
 
 

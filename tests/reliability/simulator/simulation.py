@@ -176,7 +176,7 @@ class Simulation:
         claims = self._store.claims
         backlogs = claims.backlog(claims.subscriptions())
         busy = any(
-            backlog.claims or (backlog.cursor < backlog.head and not name.startswith(("replay-", "index-")))
+            backlog.claims or (backlog.cursor < backlog.head and not name.startswith("replay-"))
             for name, backlog in backlogs.items()
         )
         return not busy and self._replayer.done and all(process.alive for process in self._processes)
