@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,16 @@ class Dev:
         """Run a command on the state of this service; `send` sends to it."""
         to = ("--url", self.url) if arguments[0] == "send" else ()
         return run(self.env, *arguments, *to, cwd=self.home.parent, stdin=stdin)
+
+    def spoil(self, missing: Sequence[str], altered: Sequence[str]) -> None:
+        """Delete documents from the index, and alter others, by their events' ids."""
+        with closing(sqlite3.connect(self.home / "search.db", timeout=30)) as index, index:
+            index.executemany("DELETE FROM documents WHERE event_id = ?", [(event_id,) for event_id in missing])
+            index.executemany(
+                'UPDATE hits SET hit = replace(hit, \'"carrier":"\', \'"carrier":"X\') '
+                "WHERE id = (SELECT id FROM documents WHERE event_id = ?)",
+                [(event_id,) for event_id in altered],
+            )
 
     def wait_for(self, contexts: Counter[tuple[str, str]]) -> None:
         """Wait until there are these live contexts and all of them are found."""

@@ -4,7 +4,9 @@ import gzip
 import json
 import statistics
 import subprocess
+import threading
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import httpx
@@ -25,6 +27,10 @@ class Service(Protocol):
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the state of this service; `send` sends to it."""
+        ...
+
+    def spoil(self, missing: Sequence[str], altered: Sequence[str]) -> None:
+        """Delete documents from the index, and alter others, by their events' ids."""
         ...
 
     def wait_for(self, contexts: Counter[tuple[str, str]]) -> None:
@@ -57,9 +63,38 @@ def the_month_runs_once_is_searchable_and_replays_alike(service: Service) -> Non
     assert search(service, filters={"pipeline": "very_late"}, size=0)["total"] == FOLLOW_UPS
     a_replay_gives_the_same_and_no_second_follow_up(service)
 
-    assert service.run("index", "rebuild").returncode == 0
-    service.wait_for(DONE)
+    the_index_is_verified_and_rebuilt_beside_searches(service)
     the_results_are_those_of_the_raw_file(service)
+
+
+def the_index_is_verified_and_rebuilt_beside_searches(service: Service) -> None:
+    """What was done to it is named, to the document, and mended; meanwhile every search finds what there is."""
+    hits = search(service, size=1000)["hits"]
+    missing, altered = ([hit["event_id"] for hit in some] for some in (hits[100:117], hits[500:503]))
+    assert service.run("index", "verify").returncode == 0
+    service.spoil(missing, altered)
+    told = service.run("index", "verify", "--json")
+    assert told.returncode == 1
+    found = {(each["kind"], each["event_id"]) for each in json.loads(told.stdout)["differences"]}
+    assert found == {*(("missing", id_) for id_ in missing), *(("altered", id_) for id_ in altered)}
+
+    totals: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            totals.append(search(service, size=0)["total"])
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        assert service.run("index", "rebuild").returncode == 0
+    finally:
+        over.set()
+        looking.join()
+    assert min(totals) >= DONE.total() - len(missing)
+    service.wait_for(DONE)
+    assert service.run("index", "verify").returncode == 0
 
 
 def the_results_are_those_of_the_raw_file(service: Service) -> None:

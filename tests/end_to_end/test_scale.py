@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from kombu import Connection
 from sqlalchemy import text
 
 from domain.events import NewEvent
+from infrastructure.elasticsearch.client import connect
 from infrastructure.sql.store import SqlStore
 from infrastructure.workers import STALLED
 from tests.end_to_end.month import search, shows, the_month_runs_once_is_searchable_and_replays_alike
@@ -131,6 +132,22 @@ class Whole:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         to = ("--url", self.url) if arguments[0] == "send" else ()
         return run(self.scale.processes.environment, *arguments, *to, cwd=self.scale.processes.folder)
+
+    def spoil(self, missing: Sequence[str], altered: Sequence[str]) -> None:
+        with connect(self.scale.processes.environment["ELASTICSEARCH_URL"]) as client:
+            index = self.scale.processes.environment["ELASTICSEARCH_INDEX"]
+            for event_id in missing:
+                client.delete(index=index, id=event_id)
+            for event_id in altered:
+                found = client.get(index=index, id=event_id)
+                client.index(
+                    index=index,
+                    id=event_id,
+                    document={**found["_source"], "status": "never"},
+                    version=found["_version"],
+                    version_type="external_gte",
+                )
+            client.indices.refresh(index=index)
 
     def wait_for(self, contexts: Counter[tuple[str, str]]) -> None:
         wait_until(lambda: self.scale.contexts() == contexts and shows(self, contexts), seconds=100)
