@@ -44,6 +44,7 @@ from application.use_cases.replay import compare_replay, plan_replay, subscripti
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
 from application.use_cases.sealing import SEALING, places, seal_rows
+from application.use_cases.staleness import find_stale, stale_positions
 from domain.effects import Email, HttpCall
 from domain.outgoing import allowed_of
 from domain.registry import PipelineRegistry
@@ -255,6 +256,7 @@ class Container(containers.DeclarativeContainer):
     states = store.provided.states
     replays = store.provided.replays
     promotions = store.provided.promotions
+    codes = store.provided.codes
     dead_letters = store.provided.dead_letters
     controls = store.provided.controls
     ledger = store.provided.ledger
@@ -313,7 +315,7 @@ class Container(containers.DeclarativeContainer):
     watchdog = providers.Singleton(
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
-    fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
+    fingerprints = registry.provided.fingerprints
     dry_run = providers.Callable(_dry_run, registry, settings)
     export_corpus = providers.Callable(
         partial,
@@ -326,6 +328,12 @@ class Container(containers.DeclarativeContainer):
         fingerprints=fingerprints,
         dry_run=dry_run,
     )
+    find_stale = providers.Callable(
+        partial, find_stale, contexts=contexts, events=events, codes=codes, promotions=promotions, registry=registry
+    )
+    stale = providers.Callable(
+        partial, stale_positions, contexts=contexts, codes=codes, promotions=promotions, registry=registry
+    )
     plan_replay = providers.Callable(
         partial,
         plan_replay,
@@ -336,6 +344,7 @@ class Container(containers.DeclarativeContainer):
         replays=replays,
         registry=registry,
         fingerprints=fingerprints,
+        stale=stale,
         dry_run=dry_run,
     )
     compare_replay = providers.Callable(

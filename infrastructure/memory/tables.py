@@ -15,6 +15,7 @@ from application.ports.promotions import LIVE, View
 from application.ports.replays import Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
+from domain.fingerprints import PipelineCode
 from domain.seals import Restore, Seal
 
 
@@ -116,6 +117,7 @@ class MemoryTables:
     claims_made: int = 0
     replays: list[Replay] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
+    codes: dict[str, PipelineCode] = field(default_factory=dict)
     effect_steps: list[Entry] = field(default_factory=list)
     disabled_endpoints: set[str] = field(default_factory=set)
     seals: list[Seal] = field(default_factory=list)

@@ -232,6 +232,17 @@ class PromotionRow(AppendOnly, Model):
     at: Mapped[datetime] = mapped_column(UtcTime)
 
 
+class PipelineCodeRow(AppendOnly, Model):
+    """What a fingerprint stands for; see `domain.fingerprints.PipelineCode`, which `code` holds as JSON."""
+
+    __tablename__ = "pipeline_codes"
+
+    fingerprint: Mapped[str] = mapped_column(Text, primary_key=True)
+    pipeline: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
 class SealRow(AppendOnly, Model):
     """What a closed range of a log was; see `domain.seals.Seal`."""
 

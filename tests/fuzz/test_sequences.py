@@ -132,7 +132,8 @@ class Service(RuleBasedStateMachine):
         container = self.http.container
         planned = container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor())
         engine = container.replay_engine(planned.replay)
-        run_replay(engine, auditor=container.auditor(), progress=lambda _: None)
+        ports = {"codes": container.codes(), "registry": container.registry(), "auditor": container.auditor()}
+        run_replay(engine, **ports, progress=lambda _: None)
         found = {status: count for _, status, count in container.contexts().summary(planned.replay.id)}
         good = sum(each["n"] != 0 for each in self.events)
         assert found == {

@@ -68,7 +68,8 @@ def http(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> I
         Factor.is_now = 3
         container = found.container
         planned = container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor())
-        run_replay(container.replay_engine(planned.replay), auditor=container.auditor(), progress=lambda _: None)
+        ports = {"codes": container.codes(), "registry": container.registry(), "auditor": container.auditor()}
+        run_replay(container.replay_engine(planned.replay), **ports, progress=lambda _: None)
         Factor.is_now = 2
         yield found
     if url:

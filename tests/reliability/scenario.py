@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy import update
 
 from application.engine import Engine, Work
+from application.ports.context_log import Origin
 from application.ports.event_log import Verdict
 from application.ports.search_index import SearchQuery
 from application.ports.task_states import EventFilter
@@ -267,6 +268,8 @@ class Scenario:
         check_schemas(events=container.events(), registry=self._registry)
         self._search(container)
         container.search_index().state()
+        container.find_stale()()
+        container.contexts().of_origins({0: 0}, [Origin("orders", "another", pipelines.PLACED)], after=0, limit=10)
 
     def _search(self, container: Container) -> Found:
         return search(
@@ -289,7 +292,14 @@ class Scenario:
         require_same_code(replay, **ports)
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
         engine = timeless(container.replay_engine(replay))
-        run_replay(engine, auditor=container.auditor(), progress=lambda _: None, sleep=self._let_time_pass)
+        run_replay(
+            engine,
+            codes=container.codes(),
+            registry=self._registry,
+            auditor=container.auditor(),
+            progress=lambda _: None,
+            sleep=self._let_time_pass,
+        )
         replay_status(
             replay,
             subscription=subscription,

@@ -97,13 +97,14 @@ def replayed(store: MemoryStore, *nodes: object, rules: Rules = EXACT, seek_nois
         index=MemorySearchIndex(),
         replays=store.replays,
         registry=registry_of(*nodes),
-        fingerprints=processor.fingerprints(),
+        fingerprints=registry_of(*nodes).fingerprints,
+        stale=lambda _: (),
         auditor=auditor,
         dry_run=processor.dry_run,
     ).replay
     subscription = subscription_of(replay, batch=7, lease=30)
     engine = engine_of(store, Processor(registry_of(*nodes), generation=replay.id), subscription)
-    run_replay(engine, auditor=auditor, progress=lambda _: None)
+    run_replay(engine, codes=store.codes, registry=registry_of(*nodes), auditor=auditor, progress=lambda _: None)
     return compare(
         replay.id,
         contexts=store.contexts,

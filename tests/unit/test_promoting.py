@@ -78,7 +78,8 @@ class Site:
             index=self.index,
             replays=self.store.replays,
             registry=registry(limit),
-            fingerprints=code.fingerprints(),
+            fingerprints=registry(limit).fingerprints,
+            stale=lambda _: (),
             auditor=self.auditor,
             dry_run=code.dry_run,
         ).replay
@@ -87,7 +88,8 @@ class Site:
             Processor(registry(limit), generation=planned.id),
             subscription_of(planned, batch=2, lease=30),
         )
-        run_replay(engine, auditor=self.auditor, progress=lambda _: None)
+        ports = {"codes": self.store.codes, "registry": registry(limit), "auditor": self.auditor}
+        run_replay(engine, **ports, progress=lambda _: None)
         return planned
 
     def promote(self, replay: Replay, **options: object) -> View:
@@ -191,7 +193,8 @@ def test_results_of_a_promoted_replay_that_come_late_are_found(site: Site) -> No
         Processor(registry(3), generation=late.id),
         subscription_of(replace(late, id=7, selection=Selection(positions=(4,))), batch=2, lease=30),
     )
-    run_replay(engine, auditor=site.auditor, progress=lambda _: None)
+    ports = {"codes": site.store.codes, "registry": registry(3), "auditor": site.auditor}
+    run_replay(engine, **ports, progress=lambda _: None)
     index_all(site.store, site.index, FIELDS)
 
     assert site.searched()[3] == "on_time" == site.stored()[3]

@@ -35,6 +35,7 @@ def plan(
     generation: Annotated[
         int | None, typer.Option(help="Events that an earlier replay, of this id, has a result of.", min=0)
     ] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Events whose result today's code could change.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Every event.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -59,6 +60,7 @@ def plan(
         status="failed" if dead else checked(status),
         query=query,
         generation=generation,
+        stale=stale,
         everything=everything,
     )
     with opened() as container:
@@ -117,7 +119,13 @@ def run(replay_id: Id, as_json: Json = False) -> None:
         [work] = engine.works.values()
         selection = work.subscription.selection
         with output.progress("replayed up to position", selection.last) as bar, _on_signals(engine.stop):
-            run_replay(engine, auditor=container.auditor(), progress=bar.to)
+            run_replay(
+                engine,
+                codes=container.codes(),
+                registry=container.registry(),
+                auditor=container.auditor(),
+                progress=bar.to,
+            )
         if engine.stopping:
             output.fail(f"stopped; go on with: {typed(f'replay run {replay_id}')}", output.INTERRUPTED)
         _put_status(container, replay, as_json=as_json)
@@ -240,6 +248,48 @@ def diff(
             output.say("noise was not sought: the code here is not the replay's")
     if not found.same:
         raise typer.Exit(output.SOME_FAILED)
+
+
+@app.command()
+def stale(
+    explain: Annotated[bool, typer.Option("--explain", help="Name what has changed, and some of the events.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the results that today's code could change, by cause. Exit code 0: none, 1: some."""
+    from infrastructure.settings import typed
+
+    with opened() as container:
+        found = container.find_stale()()
+    if as_json:
+        output.put_json(asdict(found))
+    else:
+        title = f"{found.stale:,} of {found.results:,} results could be changed by the code here"
+        rows = [(one.pipeline, one.results, ", ".join(one.causes)) for one in found.classes]
+        output.put_table(("pipeline", "results", "cause"), rows, title=title)
+        for one in found.classes if explain else ():
+            output.put(f"{one.pipeline}, {', '.join(one.causes)}: {one.results:,} results")
+            for line in (*one.changed, f"for example {', '.join(one.examples)}"):
+                output.put(f"  {line}")
+        if found.stale:
+            output.say(f"select them with: {typed('replay plan --stale')}")
+        for constant in found.unseen if explain else ():
+            output.say(f"of {constant} only the statement that makes it is seen")
+        output.say(f"seen is the code of {', '.join(found.packages) or 'no package'}; libraries are not seen")
+    if found.stale:
+        raise typer.Exit(output.SOME_FAILED)
+
+
+def _put_comparison(replay: Any, found: Any) -> None:
+    names = ("identical", "equivalent", "different", "without_live")
+    title = f"replay {replay.id}: {found.compared:,} of {replay.count:,} events compared"
+    output.put_table(
+        [name.replace("_", " ") for name in names], [[getattr(found, name) for name in names]], title=title
+    )
+    if found.classes:
+        rows = [(one.events, one.pipeline, one.node, one.place, one.words, one.examples[0]) for one in found.classes]
+        output.put_table(("events", "pipeline", "first at node", "place", "change", "for example"), rows)
+    for place in found.noise:
+        output.say(f"noise: {place} differs when the same code runs twice, and does not count")
 
 
 def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:

@@ -45,7 +45,14 @@ class Replayer(Process):
         replay = replays.list()[0]
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
         engine = self.tuned(container.replay_engine(replay))
-        run_replay(engine, auditor=container.auditor(), progress=lambda _: None, sleep=self.loop.pause)
+        run_replay(
+            engine,
+            codes=container.codes(),
+            registry=container.registry(),
+            auditor=container.auditor(),
+            progress=lambda _: None,
+            sleep=self.loop.pause,
+        )
         assert is_done(subscription, claims=container.claims())
 
     def _rebuild(self) -> None:
