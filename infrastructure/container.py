@@ -33,7 +33,7 @@ from application.subscription import Selection, Subscription, subscription_with,
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
-from application.use_cases.comparing import DryRun
+from application.use_cases.comparing import DryRun, compare_held
 from application.use_cases.corpus import export_corpus
 from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
@@ -346,6 +346,9 @@ class Container(containers.DeclarativeContainer):
         fingerprints=fingerprints,
         stale=stale,
         dry_run=dry_run,
+    )
+    compare_held = providers.Callable(
+        partial, compare_held, events=events, contexts=contexts, promotions=promotions, dry_run=dry_run
     )
     compare_replay = providers.Callable(
         partial,
