@@ -367,6 +367,9 @@ class Container(containers.DeclarativeContainer):
         states=states,
         claims=claims,
         ledger=ledger,
+        audit=audit,
+        replays=replays,
+        index=search_index,
         registry=registry,
     )
     subscription_with = providers.Callable(partial, subscription_with, registry=registry)

@@ -70,6 +70,10 @@ class EventLog(Protocol):
         """The event of this id."""
         ...
 
+    def caused_by(self, causes: Sequence[str], *, limit: int) -> list[RecordedEvent]:
+        """The events that the pipelines of these events (by id) asked for: first by depth, then by position."""
+        ...
+
     def with_key(self, source: str, key: str) -> RecordedEvent | None:
         """The event that has this key of this source."""
         ...

@@ -1,7 +1,7 @@
 """TaskStates: how far each event is, derived from contexts and claims; a task id is an event id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -11,11 +11,29 @@ TaskStatus = Literal["queued", "running", "retrying", "succeeded", "failed", "di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventClaim:
+    """The claim that covers an event: whose it is, and the positions from `first` to `last` that it covers.
+
+    While `owner` holds it, `available_at` is the end of the lease, else when it may be taken. `attempt` counts runs
+    that ended, `deaths` lost leases.
+    """
+
+    subscription: str
+    first: int
+    last: int
+    attempt: int
+    deaths: int
+    owner: str | None
+    available_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState:
     """The state of one event's live run (generation 0).
 
     `attempt` counts ended runs; `progress` is what the running worker last said; `due_at` is when a waiting
-    claim may be taken; `context_position` names the context that decided the state.
+    claim may be taken; `context_position` names the context that decided the state. `claim` covers the event, as long
+    as it has not ended; two states that differ in it alone are the same.
     """
 
     status: TaskStatus
@@ -23,6 +41,7 @@ class TaskState:
     progress: Mapping[str, Any] | None = None
     due_at: datetime | None = None
     context_position: int | None = None
+    claim: EventClaim | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

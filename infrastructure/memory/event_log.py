@@ -46,6 +46,11 @@ class MemoryEventLog(EventLog):
         with self._tables.lock:
             return next((row.event for row in self._tables.events if row.event.id == event_id), None)
 
+    def caused_by(self, causes: Sequence[str], *, limit: int) -> list[RecordedEvent]:
+        with self._tables.lock:
+            found = [row.event for row in self._tables.events if row.event.cause in causes]
+        return sorted(found, key=lambda event: (event.depth, event.position))[:limit]
+
     def with_key(self, source: str, key: str) -> RecordedEvent | None:
         with self._tables.lock:
             rows = (row.event for row in self._tables.events)

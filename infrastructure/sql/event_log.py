@@ -106,6 +106,12 @@ class SqlEventLog(EventLog):
             row = connection.execute(select_events().where(_EVENTS.c.id == event_id)).one_or_none()
         return event_of(row) if row else None
 
+    def caused_by(self, causes: Sequence[str], *, limit: int) -> list[RecordedEvent]:
+        # In an order that no index has: by position alone, a planner may look for these few through the whole log.
+        ordered = select_events().where(_EVENTS.c.cause.in_(causes)).order_by(_EVENTS.c.depth, _EVENTS.c.position)
+        with self._database.reading() as connection:
+            return [event_of(row) for row in connection.execute(ordered.limit(limit))]
+
     def with_key(self, source: str, key: str) -> RecordedEvent | None:
         with self._database.reading() as connection:
             statement = select_events().where(_EVENTS.c.source == source, _EVENTS.c.key == key)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or
 from sqlalchemy.orm import aliased
 
 from application.ports.promotions import LIVE, View
-from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates, TaskStatus
+from application.ports.task_states import EventClaim, EventFilter, EventState, TaskState, TaskStates, TaskStatus
 from domain.events import RecordedEvent
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.event_log import event_of, select_events
@@ -186,13 +186,12 @@ def _last_contexts(connection: Connection, positions: list[int], view: View) -> 
 
 
 def _claims_over(connection: Connection, positions: list[int]) -> dict[int, Any]:
-    columns = (ClaimRow.attempt, ClaimRow.owner, ClaimRow.available_at, ClaimRow.progress)
     statement = (
-        select(EventRow.position, *columns)
+        select(EventRow.position.label("event_position"), *ClaimRow.__table__.c)
         .select_from(EventRow, ClaimRow, SubscriptionRow)
         .where(_covers(EventRow), EventRow.position.in_(positions))
     )
-    return {row.position: row for row in connection.execute(statement)}
+    return {row.event_position: row for row in connection.execute(statement)}
 
 
 def _state(event: RecordedEvent, last: tuple[str, int] | None, claim: Any, now: datetime) -> TaskState:
@@ -200,13 +199,27 @@ def _state(event: RecordedEvent, last: tuple[str, int] | None, claim: Any, now: 
     if last and last[0] == "completed":
         return TaskState(status="succeeded", context_position=context_position)
     if claim is not None:
-        due = claim.available_at
+        due, covering = claim.available_at, _event_claim(claim)
         if claim.owner is not None and due > now:
             progress = from_json(claim.progress) if claim.progress else None
-            return TaskState(status="running", attempt=claim.attempt, progress=progress)
+            return TaskState(status="running", attempt=claim.attempt, progress=progress, claim=covering)
         status: TaskStatus = "retrying" if claim.attempt else "queued"
-        return TaskState(status=status, attempt=claim.attempt, due_at=due, context_position=context_position)
+        return TaskState(
+            status=status, attempt=claim.attempt, due_at=due, context_position=context_position, claim=covering
+        )
     if last and last[0] in {"dead", "discarded"}:
         ended: TaskStatus = "failed" if last[0] == "dead" else "discarded"
         return TaskState(status=ended, context_position=context_position)
     return TaskState(status="unrouted" if event.route is None else "queued")
+
+
+def _event_claim(row: Any) -> EventClaim:
+    return EventClaim(
+        subscription=row.subscription,
+        first=row.first_position,
+        last=row.last_position,
+        attempt=row.attempt,
+        deaths=row.deaths,
+        owner=row.owner,
+        available_at=row.available_at,
+    )

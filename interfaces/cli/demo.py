@@ -123,7 +123,7 @@ def _show(container: "Container", client: Client, seconds: float) -> None:
     aggs = {"by carrier": {"kind": "terms", "field": "carrier", "size": 5, "stats": "arr_delay"}}
     _, found = client.request("POST", "/search", to_json({**query, "aggs": aggs}), {"Content-Type": "application/json"})
     from application.ports.task_states import EventFilter
-    from interfaces.cli.commands.events import put_biography
+    from interfaces.cli.biography import put_biography
     from interfaces.cli.commands.search import put_aggregation, put_hits
 
     output.put(f"search status:late: {found['total']:,} found; the latest, and the carriers of all:\n")
@@ -139,7 +139,7 @@ def _show(container: "Container", client: Client, seconds: float) -> None:
     output.put("\nnext:\n")
     output.put(f"  {home} ./scripts/run search 'dest:HNL AND arr_delay:[15 TO *]'")
     output.put(f"  {home} ./scripts/run replay plan --type flight.very_late")
-    output.put(f"  {home} ./scripts/run events show {latest}")
+    output.put(f"  {home} ./scripts/run explain {latest}")
 
 
 def _by_pipeline(container: "Container") -> Sequence[Sequence[Any]]:

@@ -22,6 +22,7 @@ NEEDED: Mapping[tuple[str, str], access.Scope | None] = {
     ("GET", "/events"): "events:read",
     ("GET", "/events/{event_id}"): "events:read",
     ("GET", "/events/{event_id}/contexts"): "events:read",
+    ("GET", "/events/{event_id}/explain"): "events:read",
     ("GET", "/tasks/{task_id}"): "events:read",
     ("GET", "/search"): "events:read",
     ("POST", "/search"): "events:read",

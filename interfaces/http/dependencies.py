@@ -23,6 +23,7 @@ from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from application.pulse import Watchdog
+from application.use_cases.biography import Biography
 from application.use_cases.comparing import Comparison
 from application.use_cases.indices import IndexBuilder
 from application.use_cases.replay import Plan
@@ -55,6 +56,7 @@ class Api:
     find_stale: Callable[[], Callable[[], Staleness]]
     plan_replay: Callable[[], Callable[..., Plan]]
     compare_replay: Callable[[], Callable[..., Comparison]]
+    biography: Callable[[str], Biography]
     dispatcher: Dispatcher
     audit: Audit
     search_index: SearchIndex
@@ -86,6 +88,7 @@ class Api:
             find_stale=container.find_stale,
             plan_replay=container.plan_replay,
             compare_replay=container.compare_replay,
+            biography=container.biography,
             dispatcher=container.dispatcher(),
             audit=container.audit(),
             search_index=container.search_index(),

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from interfaces.http.biography_schemas import BIOGRAPHY_SCHEMAS
 from interfaces.http.dead_letter_models import ChosenBody, DiscardBody
 from interfaces.http.effect_schemas import EFFECT_SCHEMAS
 from interfaces.http.replay_models import PlanBody
@@ -147,6 +148,7 @@ COMPONENTS: dict[str, Any] = {
     "Event": _RECORDED_EVENT,
     **_READ,
     **EFFECT_SCHEMAS,
+    **BIOGRAPHY_SCHEMAS,
 }
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
@@ -233,6 +235,11 @@ _LINKS = {
         "parameters": {"task_id": "$response.body#/task_id"},
         "description": "How far it is.",
     },
+    "biography": {
+        "operationId": "explain_events__event_id__explain_get",
+        "parameters": {"event_id": "$response.body#/event_id"},
+        "description": "What became of it, step by step.",
+    },
     "dead letter": {
         "operationId": "get_dead_letter_dead_letters__event_id__get",
         "parameters": {"event_id": "$response.body#/event_id"},
@@ -273,6 +280,7 @@ EVENTS["responses"][200]["headers"] = {
 }
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
 CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
+EXPLAIN: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Biography"))}
 TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
 EFFECTS: dict[str, Any] = {"responses": _answers(400, 503, _200=ref("Effects"))}
 EFFECT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("EffectLife"))}

@@ -101,8 +101,9 @@ def test_an_event_tells_its_biography(cli: Cli, ran: list[str]):
     machines = cli("events", "show", ran[2], "--json").json
 
     assert f"event {ran[2]}  succeeded" in people
-    assert "→ 'late'" in people
-    assert "follow-up " in people
+    assert '→ "late"' in people
+    assert "causes and follow-ups:" in people
+    assert cli("explain", ran[2]).out.splitlines()[0] == people.splitlines()[0]
     assert machines["event"]["id"] == ran[2]
 
 

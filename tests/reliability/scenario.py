@@ -262,6 +262,7 @@ class Scenario:
             states=container.states(),
             registry=self._registry,
         )
+        container.events().caused_by([event.id], limit=10)
         container.claims().claimable(container.subscriptions()["orders"])
         container.claims().ranges("orders")
         container.contexts().ended(container.contexts().head() - 1, limit=10)

@@ -25,7 +25,7 @@ from domain.events import NewEvent
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
 from interfaces.http.dependencies import Api, api
-from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, SUBMIT
+from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, EXPLAIN, SUBMIT
 from interfaces.http.fields import Name, Time
 from interfaces.http.waiting import seconds_to_wait, task_after
 
@@ -107,6 +107,12 @@ def get_contexts(event_id: str, api: TheApi) -> Response:
     """Every context of an event, newest first: each attempt, live and replayed."""
     rows = use_cases.contexts_of(event_id, events=api.events, contexts=api.contexts)
     return answers.spliced(answers.contexts_json(rows))
+
+
+@router.get("/events/{event_id}/explain", **EXPLAIN)
+def explain(event_id: str, api: TheApi) -> Response:
+    """An event's biography: how it came, each run node by node, what was decided, what it caused."""
+    return answers.spliced(api.biography(event_id).json)
 
 
 async def _verdict_on(submission: Submission, api: Api) -> Verdict:
