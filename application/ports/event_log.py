@@ -66,6 +66,13 @@ class EventLog(Protocol):
         """The last position, 0 while the log is empty."""
         ...
 
+    def position_at(self, time: datetime) -> int:
+        """The last position that was recorded by a time, 0 where none was.
+
+        Sought by halving: times ascend with the positions, as long as nobody sets back the database's clock.
+        """
+        ...
+
     def get(self, event_id: str) -> RecordedEvent | None:
         """The event of this id."""
         ...

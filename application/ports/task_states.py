@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 from domain.events import RecordedEvent
 
 TaskStatus = Literal["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"]
+PastStatus = Literal["succeeded", "failed", "discarded", "unrouted", "open"]
+"""What the logs can tell of a past moment. `open`: not ended by then; whether it waited or ran is not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +56,17 @@ class EventState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """What a listing asks for; None asks for nothing. `since` is inclusive, `until` exclusive, both on `time`."""
+    """What a listing asks for; None asks for nothing.
+
+    `since` is inclusive, `until` exclusive, both on `time`; `last` is the last position that may be listed.
+    """
 
     type: str | None = None
     subject: str | None = None
     status: TaskStatus | None = None
     since: datetime | None = None
     until: datetime | None = None
+    last: int | None = None
 
 
 class TaskStates(Protocol):

@@ -1,5 +1,6 @@
 """MemoryEventLog: the event log as a list."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,10 @@ class MemoryEventLog(EventLog):
     def head(self) -> int:
         with self._tables.lock:
             return len(self._tables.events)
+
+    def position_at(self, time: datetime) -> int:
+        with self._tables.lock:
+            return bisect_right(self._tables.events, time, key=lambda row: row.event.recorded_at)
 
     def get(self, event_id: str) -> RecordedEvent | None:
         with self._tables.lock:

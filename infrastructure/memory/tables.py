@@ -136,9 +136,15 @@ class MemoryTables:
         """From which generations results are read."""
         return self.views[-1] if self.views else View()
 
-    def deciding_context(self, event_position: int, view: View = View()) -> RecordedContext | None:  # noqa: B008  # it is frozen
-        """The completed context of an event in the view, else its last live one."""
-        contexts = [row.context for row in self.contexts if row.context.event_position == event_position]
+    def deciding_context(
+        self,
+        event_position: int,
+        view: View = View(),
+        last: int | None = None,  # it is frozen
+    ) -> RecordedContext | None:
+        """The completed context of an event in the view, else its last live one; of those up to position `last`."""
+        rows = self.contexts if last is None else self.contexts[:last]
+        contexts = [row.context for row in rows if row.context.event_position == event_position]
         completed = [each for each in contexts if each.status == "completed" and each.generation in view.ranks]
         live = [each for each in contexts if each.generation == LIVE]
         return max(completed, key=lambda each: view.ranks[each.generation], default=live[-1] if live else None)

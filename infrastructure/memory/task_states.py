@@ -33,6 +33,7 @@ class MemoryTaskStates(TaskStates):
             and (wanted.subject is None or wanted.subject == event.subject)
             and (wanted.since is None or wanted.since <= event.time)
             and (wanted.until is None or event.time < wanted.until)
+            and (wanted.last is None or row.position <= wanted.last)
             and (wanted.status is None or wanted.status == self._state(row).status)
         )
 

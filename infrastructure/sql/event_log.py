@@ -17,7 +17,7 @@ from domain.events import NewEvent, RecordedEvent, attributes_from_json
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import ClaimRow, EventRow, HeadRow, utc_text
 from infrastructure.sql.repository import GenericRepository
-from infrastructure.sql.selections import TABLES, within
+from infrastructure.sql.selections import TABLES, position_at, within
 
 _EVENTS = TABLES["events"]
 _COLUMNS = tuple(_EVENTS.c[name] for name in (
@@ -100,6 +100,10 @@ class SqlEventLog(EventLog):
     def head(self) -> int:
         with self._database.reading() as connection:
             return connection.scalar(select(HeadRow.position).where(HeadRow.log == "events")) or 0
+
+    def position_at(self, time: datetime) -> int:
+        with self._database.snapshot() as connection:
+            return position_at(connection, "events", time)
 
     def get(self, event_id: str) -> RecordedEvent | None:
         with self._database.reading() as connection:

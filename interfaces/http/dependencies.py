@@ -110,6 +110,10 @@ class Api:
             "registry": self.registry,
         }
 
+    def past_ports(self) -> dict[str, Any]:
+        """What reading as of a moment touches."""
+        return {"events": self.events, "contexts": self.contexts, "promotions": self.promotions}
+
     def effect_ports(self) -> dict[str, Any]:
         """What reading effects touches."""
         return {"ledger": self.ledger, "contexts": self.contexts, "claims": self.claims}

@@ -16,7 +16,7 @@ def ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_STATUS = {"enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"]}
+_STATUS = {"enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted", "open"]}
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -279,9 +279,9 @@ EVENTS["responses"][200]["headers"] = {
     }
 }
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
-CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
+CONTEXTS: dict[str, Any] = {"responses": _answers(400, 404, 503, _200=_WHOLE_CONTEXTS)}
 EXPLAIN: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Biography"))}
-TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
+TASK_ROUTE: dict[str, Any] = {"responses": _answers(400, 404, 503, _200=ref("Task"))}
 EFFECTS: dict[str, Any] = {"responses": _answers(400, 503, _200=ref("Effects"))}
 EFFECT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("EffectLife"))}
 RETRY_EFFECT: dict[str, Any] = {"responses": _answers(404, 409, 503, _200=ref("EffectRetried"))}

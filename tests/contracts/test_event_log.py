@@ -264,3 +264,21 @@ def test_a_selection_says_of_each_event_whether_it_is_read(store: Store):
         Selection(lane=lane),
     ):
         assert [event for event in everything if selection.has(vars(event))] == store.events.read(selection, limit=9)
+
+
+def test_the_position_at_a_time_is_the_last_that_was_recorded_by_then(store: Store):
+    assert store.events.position_at(store.events.now()) == 0
+    times = []
+    for _ in range(5):
+        store.later(0.02)
+        times.append(store.events.now())
+        store.later(0.02)
+        append(store)
+        append(store)
+
+    assert [store.events.position_at(time) for time in times] == [0, 2, 4, 6, 8]
+    assert store.events.position_at(EPOCH - timedelta(days=9000)) == 0
+    assert store.events.position_at(store.events.now() + timedelta(days=1)) == 10
+    for event in store.events.read(Selection(), limit=10):
+        assert store.events.position_at(event.recorded_at) >= event.position
+        assert store.events.position_at(event.recorded_at - timedelta(microseconds=1)) < event.position
