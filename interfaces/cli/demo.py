@@ -69,11 +69,9 @@ def _sample() -> Path:
 @contextmanager
 def _service(container: "Container") -> Iterator[str]:
     """Run the service in this process, on a free port, for as long as the block runs."""
-    import uvicorn
-
     from infrastructure.service import Service
     from interfaces.http.app import create_app
-    from interfaces.http.protocol import config_of
+    from interfaces.http.protocol import Server
 
     service = Service(container)
     listener = server.listen("127.0.0.1", 0)
@@ -81,7 +79,7 @@ def _service(container: "Container") -> Iterator[str]:
         service.prepare(migrate=True)
         service.open_index()
         service.start_engine()
-        http = uvicorn.Server(config_of(create_app(container)))
+        http = Server(create_app(container))
         thread = threading.Thread(target=http.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
         thread.start()
         try:

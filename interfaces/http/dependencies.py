@@ -9,6 +9,7 @@ from fastapi import Request
 from application.admission import Admission
 from application.appender import Appender
 from application.auditor import Auditor
+from application.feed import Feed
 from application.follower import Follower
 from application.ports.audit import Audit
 from application.ports.claims import Claims
@@ -63,6 +64,7 @@ class Api:
     admission: Admission
     appender: Appender
     follower: Follower
+    feed: Feed
     new_id: Callable[[], str]
     checks: Checks
     watchdog: Watchdog
@@ -95,6 +97,7 @@ class Api:
             admission=container.admission(),
             appender=container.appender(),
             follower=container.follower(),
+            feed=container.feed(),
             new_id=container.new_id,
             checks=container.checks(),
             watchdog=container.watchdog(),

@@ -158,7 +158,7 @@ _PROBLEMS = {
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
     422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
-    429: "More events of this pipeline wait than may; try again after `Retry-After` seconds.",
+    429: "More events of this pipeline wait, or streams are open, than may; try again after `Retry-After` seconds.",
     503: "A store cannot be reached now; try again after `Retry-After` seconds.",
 }
 _GOOD = {
@@ -271,10 +271,11 @@ BATCH: dict[str, Any] = {
         ),
     },
 }
-EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
+EVENTS: dict[str, Any] = {"responses": _answers(400, 429, 503, _200=_PAGE)}
+EVENTS["responses"][200]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
 EVENTS["responses"][200]["headers"] = {
     "Playhead-Log-Id": {
-        "description": "With `after`: the id of the log. Another id than before says that an older state was restored.",
+        "description": "With `after`, and of a stream: the log's id. Another one tells of a restore.",
         "schema": {"type": "string", "format": "uuid"},
     }
 }

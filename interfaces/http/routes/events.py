@@ -2,14 +2,16 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from application.appending import refusal_of
 from application.ports.event_log import Verdict
 from application.ports.task_states import EventFilter, TaskStatus
+from application.subscription import Selection
 from application.use_cases import events as use_cases
 from application.use_cases.tasks import ENDED
 from application.use_cases.time_travel import Moment, contexts_as_of, list_events_as_of, moment_of
@@ -28,6 +30,7 @@ from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
 from interfaces.http.dependencies import Api, api
 from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, EXPLAIN, SUBMIT
+from interfaces.http.event_stream import EventStream, position_after, wants_stream
 from interfaces.http.fields import MAX_POSITION, AsOf, Name, Time
 from interfaces.http.waiting import seconds_to_wait, task_after
 
@@ -72,6 +75,7 @@ async def post_events(request: Request, api: TheApi, *, atomic: bool = False) ->
 
 @router.get("/events", **EVENTS)
 def list_events(
+    request: Request,
     api: TheApi,
     type: Name = None,  # noqa: A002  # the parameter's name on the wire
     subject: Name = None,
@@ -82,13 +86,21 @@ def list_events(
     cursor: str | None = None,
     after: Annotated[int | None, Query(ge=0, le=MAX_POSITION)] = None,
     as_of: AsOf = None,
+    last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Events that fit, newest first, by pages; with `after`, a feed: oldest first from above that position.
+
+    With `Accept: text/event-stream`, a stream of server-sent events without end, from above `Last-Event-ID`, else
+    `after`, else from now on; by type, subject, since and until.
 
     With `as_of`, as it was then: those recorded by a time or up to a position of the log of events, and how far each
     was: succeeded, failed, discarded, unrouted, or open, which is not ended by then.
     """
     wanted = EventFilter(type=type, subject=subject, status=status, since=since, until=until)
+    if wants_stream(request.headers.get("accept", "")):
+        if status is not None or cursor is not None or as_of is not None:
+            raise InvalidRequest("A stream goes on by positions: leave out status, cursor and as_of.")
+        return _stream(wanted, position_after(last_event_id, after), request, api)
     if cursor is not None and after is not None:
         raise InvalidRequest("A listing goes on by its cursor, a feed by `after`: send one of them.")
     moment = None if as_of is None else moment_of(as_of, "events", **api.past_ports())
@@ -127,6 +139,13 @@ def get_contexts(event_id: str, api: TheApi, as_of: AsOf = None) -> Response:
 def explain(event_id: str, api: TheApi) -> Response:
     """An event's biography: how it came, each run node by node, what was decided, what it caused."""
     return answers.spliced(api.biography(event_id).json)
+
+
+def _stream(wanted: EventFilter, after: int | None, request: Request, api: Api) -> Response:
+    log_id = {answers.LOG_ID: api.log_ids.of("events")}
+    where = {name: value for name, value in (("type", wanted.type), ("subject", wanted.subject)) if value is not None}
+    selection = Selection(where=where, since=wanted.since, until=wanted.until, after=api.feed.join(after))
+    return EventStream(api.feed, selection, admit=partial(request.state.guard.admit, request.scope), log_id=log_id)
 
 
 def _listed(
