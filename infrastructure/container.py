@@ -370,6 +370,7 @@ class Container(containers.DeclarativeContainer):
         ledger=ledger,
         audit=audit,
         replays=replays,
+        promotions=promotions,
         index=search_index,
         registry=registry,
     )

@@ -6,14 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from application.ports.context_log import ContextStatus, RecordedContext
+from application.ports.promotions import LIVE
 from domain.context import Failure, TaskContext
 from domain.effects import Call, Effect, EmitEvent, effect_id
 from domain.events import RecordedEvent
 from domain.pipeline import walk
 from domain.registry import PipelineRegistry
-
-LIVE = 0
-"""The generation of live runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from application.ports.claims import Claims
 from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
+from application.ports.promotions import LIVE, Promotions, View
 from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex, SearchQuery
 from application.ports.task_states import EventClaim, TaskStates
-from application.use_cases.attempts import LIVE, Attempt, attempts_of
+from application.use_cases.attempts import Attempt, attempts_of
 from application.use_cases.causation import Causation, causation_of
 from application.use_cases.dead_letters import Decision, decisions_of
 from application.use_cases.effect_states import EffectLife, lives_of
@@ -50,11 +51,15 @@ class SchemaReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOfEvent:
-    """A replay that selects the event, and the status of its last context in it; None where it has not ended there."""
+    """A replay that selects the event, and the status of its last context in it; None where it has not ended there.
+
+    Of one that is `promoted` results are read, unless a later one has them.
+    """
 
     id: int
     planned_at: datetime
     status: str | None
+    promoted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,7 @@ def biography_of(
     ledger: EffectLedger,
     audit: Audit,
     replays: Replays,
+    promotions: Promotions,
     index: SearchIndex,
     registry: PipelineRegistry,
 ) -> Biography:
@@ -117,7 +123,7 @@ def biography_of(
         NotFound: there is no such event.
         Unavailable: the database cannot be reached.
     """
-    event = get_event(event_id, events=events)
+    event, view = get_event(event_id, events=events), promotions.current()
     [state] = states.of([event])
     rows = contexts.of_event(event.position)
     attempts = attempts_of(event, rows, registry=registry)
@@ -131,8 +137,8 @@ def biography_of(
         attempts=attempts,
         decisions=decisions_of(event, rows, audit=audit),
         effects=lives_of(rows, ledger=ledger),
-        index=_index_entry(event, rows, claims=claims, index=index),
-        replays=_replays(event, rows, replays),
+        index=_index_entry(event, rows, view, claims=claims, index=index),
+        replays=_replays(event, rows, view, replays),
         causation=causation_of(event, _asked_for(attempts), events=events, states=states),
     )
 
@@ -185,9 +191,9 @@ def _asked_for(attempts: Sequence[Attempt]) -> dict[str, str]:
 
 
 def _index_entry(
-    event: RecordedEvent, rows: Sequence[RecordedContext], *, claims: Claims, index: SearchIndex
+    event: RecordedEvent, rows: Sequence[RecordedContext], view: View, *, claims: Claims, index: SearchIndex
 ) -> IndexEntry:
-    results = [row.position for row in rows if (row.status, row.generation) == ("completed", LIVE)]
+    results = [row.position for row in rows if row.status == "completed" and row.generation in view.ranks]
     if not results:
         return IndexEntry(backend=index.backend, status="nothing to index")
     try:
@@ -201,10 +207,17 @@ def _index_entry(
     return IndexEntry(backend=index.backend, status="missing" if done else "on its way")
 
 
-def _replays(event: RecordedEvent, rows: Sequence[RecordedContext], replays: Replays) -> list[ReplayOfEvent]:
+def _replays(
+    event: RecordedEvent, rows: Sequence[RecordedContext], view: View, replays: Replays
+) -> list[ReplayOfEvent]:
     statuses = {row.generation: row.status for row in rows}
     return [
-        ReplayOfEvent(id=replay.id, planned_at=replay.created_at, status=statuses.get(replay.id))
+        ReplayOfEvent(
+            id=replay.id,
+            planned_at=replay.created_at,
+            status=statuses.get(replay.id),
+            promoted=replay.id in view.promoted,
+        )
         for replay in reversed(replays.list())
         if replay.selection.has(vars(event))
     ]

@@ -139,8 +139,8 @@ class MemoryTables:
     def deciding_context(
         self,
         event_position: int,
-        view: View = View(),
-        last: int | None = None,  # it is frozen
+        view: View = View(),  # noqa: B008  # it is frozen
+        last: int | None = None,
     ) -> RecordedContext | None:
         """The completed context of an event in the view, else its last live one; of those up to position `last`."""
         rows = self.contexts if last is None else self.contexts[:last]

@@ -40,7 +40,10 @@ def put_biography(biography: "Biography") -> None:
     _put_causation(biography)
     tell()
     for replay in biography.replays:
-        tell(f"replay {replay.id}, planned {written(replay.planned_at)}: {replay.status or 'not run over it'}")
+        promoted = ", promoted" if replay.promoted else ""
+        tell(
+            f"replay {replay.id}, planned {written(replay.planned_at)}{promoted}: {replay.status or 'not run over it'}"
+        )
     index = biography.index
     tell(f"index ({index.backend}): {index.status}{f': {index.detail}' if index.detail else ''}")
 

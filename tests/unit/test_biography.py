@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from application.auditor import Auditor
 from application.engine import Engine
 from application.ports.dead_letters import DeadLetterFilter
+from application.ports.promotions import View
 from application.subscription import Selection, of_pipeline
 from application.use_cases import dead_letters
 from application.use_cases.biography import Biography, biography_of
@@ -99,7 +100,7 @@ class Shop(Bench):
 
     def indexed(self) -> None:
         for row in self.store.contexts.read(Selection(), limit=9):
-            self.index.put(documents_of(row))
+            self.index.put(documents_of(row, View().ranks))
 
     def explain(self, event_id: str) -> Biography:
         store = self.store
@@ -112,6 +113,7 @@ class Shop(Bench):
             ledger=store.ledger,
             audit=store.audit,
             replays=store.replays,
+            promotions=store.promotions,
             index=self.index,
             registry=self.registry,
         )
@@ -311,6 +313,8 @@ def test_the_replays_that_select_an_event_are_told_with_its_end_in_them():
     assert [each.id for each in shop.explain(first).replays] == [1, 4]
     assert [each.id for each in shop.explain(second).replays] == [2, 4]
     assert {each.status for each in shop.explain(second).replays} == {None}
+    shop.store.promotions.append(View(id=1, promoted=(4,), action="promote", generation=4))
+    assert [each.promoted for each in shop.explain(second).replays] == [False, True]
 
 
 def test_as_json_the_data_stands_to_the_letter():
