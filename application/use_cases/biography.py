@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic_core import to_json
 
@@ -24,7 +24,7 @@ from application.use_cases.events import get_event
 from application.use_cases.results import INDEX
 from application.use_cases.tasks import Task, task_of
 from domain.effects import EmitEvent
-from domain.errors import Fault, InvalidEvent, InvalidQuery, Unavailable
+from domain.errors import Fault, InvalidQuery, PlayheadError, Unavailable
 from domain.events import OWN_SOURCE, RecordedEvent
 from domain.pipeline import Pipeline
 from domain.registry import PipelineRegistry
@@ -45,7 +45,7 @@ class SchemaReading:
     model: str
     stored: int
     today: int
-    upcasters: Sequence[str]
+    lifted_by: Sequence[str]
     faults: Sequence[Fault] = ()
 
 
@@ -150,18 +150,17 @@ def _schema_reading(event: RecordedEvent, registry: PipelineRegistry) -> SchemaR
     schema = pipeline.schemas[event.type]
     faults: Sequence[Fault] = ()
     try:
-        schema.read(event.data, event.schema_version)
-    except InvalidEvent as error:
-        faults = error.faults
-    except Exception as error:  # noqa: BLE001  # an upcaster is the user's, and may fail in any way
+        pipeline.read(event.type, event.data, event.schema_version)
+    except PlayheadError as error:
+        faults = error.faults or [Fault("", error.code, error.detail)]
+    except Exception as error:  # noqa: BLE001  # a model's validators are the user's, and may fail in any way
         faults = [Fault("", type(error).__name__, str(error))]
-    steps = range(event.schema_version, schema.version)
     return SchemaReading(
         pipeline=pipeline.name,
         model=schema.model.__name__,
         stored=event.schema_version,
         today=schema.version,
-        upcasters=[_named(schema.upcasters[step]) for step in steps],
+        lifted_by=schema.lifting(event.schema_version),
         faults=faults,
     )
 
@@ -171,11 +170,6 @@ def _pipeline(event: RecordedEvent, registry: PipelineRegistry) -> Pipeline | No
     if event.route is not None and event.route in registry and event.type in registry.named(event.route).accepts:
         return registry.named(event.route)
     return registry.pipeline_for(event.type) if event.type in registry.types else None
-
-
-def _named(function: Any) -> str:
-    kind = type(function)
-    return str(getattr(function, "__qualname__", kind.__qualname__))
 
 
 def _asked_for(attempts: Sequence[Attempt]) -> dict[str, str]:

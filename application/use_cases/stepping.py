@@ -36,7 +36,7 @@ def step_through(
         NotFound: there is no such event, or no such pipeline.
         UnknownType: no pipeline, or not the named one, accepts the event's type.
         InvalidEvent: the stored data does not fit today's schema.
-        NewerSchema: the data was written by newer code.
+        NewerSchema, UpcastFailed: the data cannot be lifted to today's version.
     """
     event = get_event(command.event_id, events=events)
     processor = Processor(registry, unknown_types=unknown_types)
@@ -85,12 +85,12 @@ class Stepper:
 
         Raises:
             InvalidEvent: the stored data does not fit today's schema.
-            NewerSchema: the data was written by newer code.
+            NewerSchema, UpcastFailed: the data cannot be lifted to today's version.
         """
         self.pipeline = pipeline
         self.failure: BaseException | None = None
         """What the next node raised when it was run; at the end, what `check` did."""
-        data = pipeline.schemas[event.type].read(event.data, event.schema_version)
+        data = pipeline.read(event.type, event.data, event.schema_version)
         self._start = self._result = TaskContext(event=event, data=data)
         self._check = check
         self._nodes = _watched(pipeline.nodes, 0, self._come_to)

@@ -68,8 +68,8 @@ def _schema(reading: "SchemaReading | None") -> str:
     if reading is None:
         return "no loaded pipeline accepts the type"
     told = f"{reading.model}, version {reading.stored}"
-    if reading.upcasters:
-        told += f"; read as version {reading.today} by {', '.join(reading.upcasters)}"
+    if reading.lifted_by:
+        told += f"; read as version {reading.today} by {', '.join(reading.lifted_by)}"
     elif reading.stored > reading.today:
         return f"{told}; this code knows {reading.today}"
     faults = "; ".join(f"{fault.pointer} {fault.message}".strip() for fault in reading.faults)

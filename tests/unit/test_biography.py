@@ -230,7 +230,7 @@ def test_the_schema_reading_names_the_upcasters_and_what_does_not_fit():
     shop = Shop()
     reading = shop.explain(shop.post()).schema
     assert reading is not None
-    assert (reading.model, reading.stored, reading.today, reading.upcasters) == ("Order", 1, 2, ["in_euro"])
+    assert (reading.model, reading.stored, reading.today, reading.lifted_by) == ("Order", 1, 2, ["in_euro"])
     assert reading.faults == ()
 
     bad = NewEventFactory(data='{"number": "many"}', schema_version=1)
