@@ -63,13 +63,15 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
 class Reader:
     """A client that reads a stream on a thread of its own, as a browser does: it comes again with its last id.
 
-    After `leave_after` events it goes, and comes again. Before each event it waits `pause` seconds.
+    After `leave_after` events it goes, and comes again; so it does when nothing comes for `patience` seconds. Before
+    each event it waits `pause` seconds.
     """
 
     url: str
     query: str = ""
     leave_after: int = 0
     pause: float = 0.0
+    patience: float = 0.5
     headers: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
@@ -92,7 +94,7 @@ class Reader:
         return [each["id"] for each in self.events]
 
     def _run(self) -> None:
-        with httpx.Client(timeout=httpx.Timeout(5, read=0.5)) as client:
+        with httpx.Client(timeout=httpx.Timeout(5, read=self.patience)) as client:
             while not self.stopping:
                 last = {"last-event-id": str(self.ids[-1])} if self.events else {}
                 try:
@@ -306,12 +308,12 @@ def test_a_stream_ends_when_its_key_is_revoked(sqlite_url: str, tmp_path: Path, 
     with served(sqlite_url, tmp_path, api_keys="on") as http, serving(http) as service:
         ports = {"keys": http.container.api_keys(), "auditor": http.container.auditor()}
         key = create_key(CreateKey(name="reader", scopes=("events:read",)), new_key_parts=new_key_parts, **ports)
-        with Reader(service.url, headers={"authorization": f"Bearer {key.text}"}) as reader:
+        with Reader(service.url, patience=10, headers={"authorization": f"Bearer {key.text}"}) as reader:
             wait_until(lambda: bool(reader.answers))
             service.append(1)
             wait_until(has(reader, 1))
             revoke_key(http.container.api_keys().list()[0].id, **ports)
-            wait_until(lambda: reader.ended >= 1)
+            wait_until(lambda: reader.ended >= 1, seconds=8)
             wait_until(lambda: reader.answers[-1].status_code == 401)
 
 
