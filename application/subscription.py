@@ -1,5 +1,6 @@
 """Subscription: who follows which rows of which log, and how its work is claimed."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -40,6 +41,24 @@ class Selection:
     last: int | None = None
     positions: tuple[int, ...] | None = None
     lane: Lane | None = None
+
+    def has(self, row: Mapping[str, Any]) -> bool:
+        """Whether it selects the row with these columns. Of a row without a `time`, `since` and `until` ask nothing."""
+        position, time = row["position"], row.get("time")
+        return (
+            position > self.after
+            and (self.last is None or position <= self.last)
+            and (self.positions is None or self._lists(position))
+            and (time is None or self.since is None or self.since <= time)
+            and (time is None or self.until is None or time < self.until)
+            and (self.lane is None or row["lane"] % self.lane.of == self.lane.number)
+            and all(row[name] == value for name, value in self.where.items())
+        )
+
+    def _lists(self, position: int) -> bool:
+        listed = self.positions or ()
+        place = bisect_left(listed, position)
+        return place < len(listed) and listed[place] == position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,11 @@ class Schema:
                     f"{self.model.__name__}: upcasters[{step}] is {upcaster!r}, which is no function."
                 )
 
+    def lifting(self, version: int) -> list[str]:
+        """The names of the functions that lift data of a version to today's, in their order."""
+        steps = (self.upcasters[step] for step in range(version, self.version))
+        return [str(getattr(step, "__qualname__", type(step).__qualname__)) for step in steps]
+
     def read(self, type_: str, data: str, version: int) -> BaseModel:
         """Read stored or sent data of an event type and a schema version as today's model.
 

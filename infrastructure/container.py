@@ -18,6 +18,7 @@ from application.appender import Appender
 from application.auditor import Auditor
 from application.document_fields import union_of
 from application.engine import Engine, Handler, Loader, Work
+from application.feed import Feed
 from application.follower import Follower
 from application.heart import Heart
 from application.key_ring import KeyRing
@@ -367,12 +368,17 @@ class Container(containers.DeclarativeContainer):
         states=states,
         claims=claims,
         ledger=ledger,
+        audit=audit,
+        replays=replays,
+        promotions=promotions,
+        index=search_index,
         registry=registry,
     )
     subscription_with = providers.Callable(partial, subscription_with, registry=registry)
     appender = providers.Singleton(Appender, events, dispatcher, journal, subscription_with)
     admission = providers.Singleton(Admission, claims, events, limit=settings.provided.backlog_limit)
     follower = providers.Singleton(Follower, contexts)
+    feed = providers.Singleton(Feed, events, limit=settings.provided.feed_streams)
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor=anchor, mask=mask)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, seals=seals)

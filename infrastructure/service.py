@@ -93,6 +93,7 @@ class Service:
         container = self._container
         container.appender().stop()
         container.follower().stop()
+        container.feed().close()
         container.admission().stop()
         if self._engine_runs:
             container.engine_threads().stop()

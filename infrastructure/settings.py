@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Events of one pipeline that may wait; more are refused (429) until a fifth is done. 0: no limit.",
     )
+    feed_streams: int = Field(
+        100,
+        ge=0,
+        description="Streams of GET /events (server-sent events) that one process serves at a time; more are refused "
+        "(429). 0: none.",
+    )
     worker_concurrency: int = Field(2, ge=1, le=64, description="Processes of a Celery worker.")
     worker_max_tasks_per_child: int = Field(10_000, ge=1, description="Turns after which a worker process is renewed.")
     engine_threads: int = Field(2, ge=1, le=16, description="Threads of the embedded engine.")

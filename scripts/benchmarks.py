@@ -39,6 +39,9 @@ def main() -> None:
     seals.add_argument("--rounds", type=int, default=5)
     corpus = verbs.add_parser("corpus", help="how long an export and a check of the corpus take")
     corpus.add_argument("--rounds", type=int, default=5)
+    explain = verbs.add_parser("explain", help="how long `explain` takes among many stored events")
+    explain.add_argument("--on", action="append", choices=["sqlite", "postgres"], help="default: both")
+    explain.add_argument("--events", type=int, default=1_000_000)
     options = parser.parse_args()
     if options.verb == "start":
         measure_start(options.rounds)
@@ -50,6 +53,10 @@ def main() -> None:
         from scripts.benchmarks_of_corpus import measure_corpus  # noqa: PLC0415  # it measures by what is here
 
         measure_corpus(options.rounds)
+    elif options.verb == "explain":
+        from scripts.benchmarks_of_explain import measure_explain  # noqa: PLC0415  # it measures by what is here
+
+        measure_explain(options.on or ["sqlite", "postgres"], options.events)
     else:
         measure_month(options.on or ["embedded", "scale"], options.rounds, write=options.write)
 

@@ -1,10 +1,11 @@
 """ContextLog: what pipelines made of events, one row a finished attempt, append-only and gapless."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from application.ports.promotions import View
 from application.subscription import Selection
 
 ContextStatus = Literal["completed", "failed", "dead", "discarded"]
@@ -49,6 +50,14 @@ class RecordedContext:
     calls: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The context that decides the state of an event."""
+
+    position: int
+    status: ContextStatus
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """How an event ended in a generation: its completed context, else its last dead letter. Without the text."""
@@ -90,12 +99,29 @@ class ContextLog(Protocol):
         """The last position, 0 while the log is empty."""
         ...
 
+    def position_at(self, time: datetime) -> int:
+        """The last position that was recorded by a time, 0 where none was.
+
+        Sought by halving: times ascend with the positions, as long as nobody sets back the database's clock.
+        """
+        ...
+
     def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
         """The first selected contexts, by ascending position. `since` and `until` do not apply here."""
         ...
 
     def of_event(self, event_position: int) -> list[RecordedContext]:
         """Every context of one event, by ascending position."""
+        ...
+
+    def deciding(
+        self, event_positions: Sequence[int], view: View, *, last: int | None = None
+    ) -> Mapping[int, Deciding]:
+        """The context that decides the state of each event, by event position.
+
+        It is the completed one in the view, else the last live one. With `last`, as if no context behind that position
+        were there yet.
+        """
         ...
 
     def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:

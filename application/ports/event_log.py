@@ -66,8 +66,19 @@ class EventLog(Protocol):
         """The last position, 0 while the log is empty."""
         ...
 
+    def position_at(self, time: datetime) -> int:
+        """The last position that was recorded by a time, 0 where none was.
+
+        Sought by halving: times ascend with the positions, as long as nobody sets back the database's clock.
+        """
+        ...
+
     def get(self, event_id: str) -> RecordedEvent | None:
         """The event of this id."""
+        ...
+
+    def caused_by(self, causes: Sequence[str], *, limit: int) -> list[RecordedEvent]:
+        """The events that the pipelines of these events (by id) asked for: first by depth, then by position."""
         ...
 
     def with_key(self, source: str, key: str) -> RecordedEvent | None:

@@ -1,13 +1,32 @@
 """TaskStates: how far each event is, derived from contexts and claims; a task id is an event id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from domain.events import RecordedEvent
 
 TaskStatus = Literal["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"]
+PastStatus = Literal["succeeded", "failed", "discarded", "unrouted", "open"]
+"""What the logs can tell of a past moment. `open`: not ended by then; whether it waited or ran is not kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventClaim:
+    """The claim that covers an event: whose it is, and the positions from `first` to `last` that it covers.
+
+    While `owner` holds it, `available_at` is the end of the lease, else when it may be taken. `attempt` counts runs
+    that ended, `deaths` lost leases.
+    """
+
+    subscription: str
+    first: int
+    last: int
+    attempt: int
+    deaths: int
+    owner: str | None
+    available_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +34,8 @@ class TaskState:
     """The state of one event's live run (generation 0).
 
     `attempt` counts ended runs; `progress` is what the running worker last said; `due_at` is when a waiting
-    claim may be taken; `context_position` names the context that decided the state.
+    claim may be taken; `context_position` names the context that decided the state. `claim` covers the event, as long
+    as it has not ended; two states that differ in it alone are the same.
     """
 
     status: TaskStatus
@@ -23,6 +43,7 @@ class TaskState:
     progress: Mapping[str, Any] | None = None
     due_at: datetime | None = None
     context_position: int | None = None
+    claim: EventClaim | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +56,17 @@ class EventState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """What a listing asks for; None asks for nothing. `since` is inclusive, `until` exclusive, both on `time`."""
+    """What a listing asks for; None asks for nothing.
+
+    `since` is inclusive, `until` exclusive, both on `time`; `last` is the last position that may be listed.
+    """
 
     type: str | None = None
     subject: str | None = None
     status: TaskStatus | None = None
     since: datetime | None = None
     until: datetime | None = None
+    last: int | None = None
 
 
 class TaskStates(Protocol):

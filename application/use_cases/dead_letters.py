@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Literal
 
 from application.auditor import Auditor
-from application.ports.context_log import NewContext
+from application.ports.audit import Audit, AuditEntry
+from application.ports.context_log import NewContext, RecordedContext
 from application.ports.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import EventLog
@@ -13,10 +16,13 @@ from application.subscription import subscription_with
 from application.use_cases.events import get_event
 from domain.context import Failure, TaskContext, whole_json
 from domain.errors import CountDiffers, InvalidRequest, NotFound
+from domain.events import RecordedEvent, parse_time
 from domain.registry import PipelineRegistry
 
 MAX_REASON = 500
 """Characters of a reason."""
+DECISIONS = 1000
+"""The last decisions among which those about one event are looked for."""
 _PAGE = 500
 
 
@@ -45,6 +51,67 @@ class Decided:
 
     changed: Sequence[str]
     unchanged: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A step in the life of a dead letter: it `died` of a kind of failure, or somebody decided about it.
+
+    `by` is the actor, where the audit names one; `reason` the kind of failure, or why it was discarded.
+    """
+
+    what: Literal["died", "requeued", "discarded"]
+    at: datetime
+    by: str | None = None
+    reason: str | None = None
+
+
+def decisions_of(event: RecordedEvent, rows: Sequence[RecordedContext], *, audit: Audit) -> list[Decision]:
+    """How often a live run of an event died, and what was decided about it then, in the order of time.
+
+    `rows` are the event's contexts. Of a decision about many the audit keeps the filter: it means the events that
+    were dead letters then and fit.
+    """
+    live = [row for row in rows if row.generation == 0]
+    dead = [row for row in live if row.status == "dead"]
+    if not dead:
+        return []
+    entries = audit.read(action="dead", limit=DECISIONS)
+    told = [Decision(what="died", at=row.recorded_at, reason=row.failure) for row in dead]
+    for entry in entries:
+        letter = next((row for row in reversed(live) if row.recorded_at <= entry.recorded_at), None)
+        if entry.action == "dead.requeue" and letter in dead and _means(entry, event, letter):
+            told.append(Decision(what="requeued", at=entry.recorded_at, by=entry.actor))
+    for letter, row in pairwise(live):
+        if row.status == "discarded":
+            means = (
+                entry.actor
+                for entry in entries
+                if entry.action == "dead.discard"
+                and letter.recorded_at <= entry.recorded_at <= row.recorded_at
+                and _means(entry, event, letter)
+            )
+            told.append(Decision(what="discarded", at=row.recorded_at, by=next(means, None), reason=_reason_of(row)))
+    return sorted(told, key=lambda each: each.at)
+
+
+def _reason_of(row: RecordedContext) -> str | None:
+    run = TaskContext.from_json(row.context).run
+    return run.failure.message if run and run.failure else None
+
+
+def _means(entry: AuditEntry, event: RecordedEvent, letter: RecordedContext) -> bool:
+    """Whether a decision was about this event, which was this dead letter then."""
+    wanted = entry.detail.get("filter")
+    if wanted is None:
+        return event.id in map(str.lower, entry.detail.get("ids", ()))
+    since, until = (parse_time(wanted[name]) if name in wanted else None for name in ("since", "until"))
+    actual = {"pipeline": letter.pipeline, "type": event.type, "failure": letter.failure}
+    return (
+        all(wanted.get(name, value) == value for name, value in actual.items())
+        and (since is None or since <= letter.recorded_at)
+        and (until is None or letter.recorded_at < until)
+    )
 
 
 def get_dead_letter(event_id: str, *, events: EventLog, dead_letters: DeadLetters) -> DeadLetter:

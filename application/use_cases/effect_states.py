@@ -84,7 +84,12 @@ def count_effects(*, ledger: EffectLedger) -> Mapping[EffectStatus, int]:
 
 def effects_of(rows: Iterable[RecordedContext], *, ledger: EffectLedger) -> list[EffectState]:
     """The effects that contexts declare; those that replays made are not carried out, and left out."""
-    return _states([row for row in rows if row.calls and row.generation == 0], ledger=ledger)
+    return [life.state for life in lives_of(rows, ledger=ledger)]
+
+
+def lives_of(rows: Iterable[RecordedContext], *, ledger: EffectLedger) -> list[EffectLife]:
+    """The effects that contexts declare, as in `effects_of`, each with every step."""
+    return _lives([row for row in rows if row.calls and row.generation == 0], ledger=ledger)
 
 
 def get_effect(effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, claims: Claims) -> EffectLife:
@@ -168,7 +173,7 @@ def _open_effects(limit: int, *, ledger: EffectLedger, contexts: ContextLog, cla
     rows = _read([claim.context_position for claim in ledger.claims(EFFECTS)][-limit:], contexts)
     if backlog.cursor < backlog.head:
         rows += contexts.read(Selection(where=DECLARES_CALLS, after=backlog.cursor), limit=limit)
-    return _states(rows, ledger=ledger)
+    return [life.state for life in _lives(rows, ledger=ledger)]
 
 
 def _read(positions: Sequence[int], contexts: ContextLog) -> list[RecordedContext]:
@@ -200,27 +205,28 @@ class _Reading:
         return history.status(leased=position in self.leased or effect_id in self.moved)
 
 
-def _states(rows: Sequence[RecordedContext], *, ledger: EffectLedger) -> list[EffectState]:
+def _lives(rows: Sequence[RecordedContext], *, ledger: EffectLedger) -> list[EffectLife]:
+    if not rows:
+        return []
     reading = _Reading.of([row.position for row in rows], ledger)
-    states = []
+    lives = []
     for declared in (each for row in rows for each in declared_by(row)):
         history = reading.histories.get(declared.effect_id, History())
         last = history.last
-        states.append(
-            EffectState(
-                effect_id=declared.effect_id,
-                event_id=declared.context.event.id,
-                context_position=declared.row.position,
-                kind=declared.call.kind,
-                target=declared.call.target,
-                status=reading.status(declared.row.position, declared.effect_id),
-                attempts=history.attempts,
-                due_at=history.due_at,
-                changed_at=last.recorded_at if last else None,
-                detail=last.detail if last else {},
-            )
+        state = EffectState(
+            effect_id=declared.effect_id,
+            event_id=declared.context.event.id,
+            context_position=declared.row.position,
+            kind=declared.call.kind,
+            target=declared.call.target,
+            status=reading.status(declared.row.position, declared.effect_id),
+            attempts=history.attempts,
+            due_at=history.due_at,
+            changed_at=last.recorded_at if last else None,
+            detail=last.detail if last else {},
         )
-    return states
+        lives.append(EffectLife(state=state, steps=history.entries))
+    return lives
 
 
 def _ended(entry: Entry, status: EffectStatus) -> EffectState:

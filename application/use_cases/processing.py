@@ -82,7 +82,13 @@ class Processor:
         members: Mapping[str, Any] = from_json(outcome.context.context)
         return members
 
-    def _pipeline_of(self, event: RecordedEvent) -> Pipeline:
+    def pipeline_of(self, event: RecordedEvent) -> Pipeline:
+        """The pipeline that runs an event today.
+
+        Raises:
+            UnknownType: no pipeline accepts its type.
+            UnrunnableHere: only newer code does.
+        """
         if self._generation == 0 and event.route is not None and event.route in self._registry:
             routed = self._registry.named(event.route)
             if event.type in routed.accepts:
@@ -92,16 +98,28 @@ class Processor:
                 raise UnrunnableHere(f"Pipeline {routed.name!r} of this process does not accept {event.type!r}.")
         return self._registry.get_pipeline(event)
 
+    def validate_effects(self, context: TaskContext, pipeline: Pipeline) -> None:
+        """Refuse what a finished run declares and cannot be: as `follow_ups_of` and `validate_calls` do."""
+        if context.effects:
+            validate_calls(context, registry=self._registry, unknown_types=self._unknown_types)
+            follow_ups_of(
+                context,
+                pipeline=pipeline.name,
+                generation=self._generation,
+                registry=self._registry,
+                unknown_types=self._unknown_types,
+            )
+
     def _process_one(self, event: RecordedEvent, batch: Batch) -> Outcome:
         claim = batch.claim
         pipeline: Pipeline | None = None
         timer = _Timer(self._clock, batch)
         try:
-            pipeline = self._registry.prepared(self._pipeline_of(event).name)
+            pipeline = self._registry.prepared(self.pipeline_of(event).name)
             if claim.deaths >= MAX_DEATHS:
                 raise WorkerDied(f"{claim.deaths} workers died while they ran this event.")  # noqa: TRY301  # ends it as any failure does
             context = pipeline.run(event, timer)
-            self._validate_effects(context, pipeline)
+            self.validate_effects(context, pipeline)
             result, effects = context.result_json, context.effects
             status: ContextStatus = "completed"
             failure = None
@@ -142,17 +160,6 @@ class Processor:
             back="retry" if status == "failed" else None,
             holds=status == "dead" and batch.subscription.hold,
         )
-
-    def _validate_effects(self, context: TaskContext, pipeline: Pipeline) -> None:
-        if context.effects:
-            validate_calls(context, registry=self._registry, unknown_types=self._unknown_types)
-            follow_ups_of(
-                context,
-                pipeline=pipeline.name,
-                generation=self._generation,
-                registry=self._registry,
-                unknown_types=self._unknown_types,
-            )
 
 
 def try_out(pipeline: Pipeline, text: str, *, position: int) -> TaskContext:

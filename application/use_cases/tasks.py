@@ -1,13 +1,13 @@
 """Tasks: the state of an event's run, in our words and in Celery's. A task id is an event id."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from application.ports.context_log import ContextLog
 from application.ports.event_log import EventLog
-from application.ports.task_states import TaskState, TaskStates, TaskStatus
+from application.ports.task_states import PastStatus, TaskState, TaskStates, TaskStatus
 from application.use_cases.events import get_event
 from domain.context import TaskContext
 from domain.events import RecordedEvent
@@ -15,7 +15,7 @@ from domain.registry import PipelineRegistry
 
 CeleryState = Literal["PENDING", "PROGRESS", "SUCCESS", "FAILURE", "RETRY"]
 
-CELERY_STATES: Mapping[TaskStatus, CeleryState] = {
+CELERY_STATES: Mapping[TaskStatus | PastStatus, CeleryState] = {
     "queued": "PENDING",
     "unrouted": "PENDING",
     "running": "PROGRESS",
@@ -23,6 +23,7 @@ CELERY_STATES: Mapping[TaskStatus, CeleryState] = {
     "succeeded": "SUCCESS",
     "failed": "FAILURE",
     "discarded": "FAILURE",
+    "open": "PENDING",
 }
 _BEGUN = {"status": "processing", "current_step": "", "progress": 0.0}
 """The meta of a run that has said nothing yet."""
@@ -40,7 +41,7 @@ class Task:
 
     task_id: str
     state: CeleryState
-    status: TaskStatus
+    status: TaskStatus | PastStatus
     pipeline: str | None
     meta: Mapping[str, Any] | None = None
     result: Mapping[str, Any] | None = None
@@ -63,23 +64,35 @@ def get_task(
 
 def task_of(event: RecordedEvent, state: TaskState, *, contexts: ContextLog, registry: PipelineRegistry) -> Task:
     """The task of an event whose state is known."""
-    result = generation = None
     meta = state.progress or (_BEGUN if state.status == "running" else None)
-    if state.context_position is not None:
-        deciding = next(row for row in contexts.of_event(event.position) if row.position == state.context_position)
+    task = task_by(event, state.status, state.context_position, contexts=contexts, registry=registry)
+    return replace(task, meta=task.meta or meta, due_at=state.due_at)
+
+
+def task_by(
+    event: RecordedEvent,
+    status: TaskStatus | PastStatus,
+    context_position: int | None,
+    *,
+    contexts: ContextLog,
+    registry: PipelineRegistry,
+) -> Task:
+    """The task of an event with a status that the context at a position decided, if one did."""
+    result = meta = generation = None
+    if context_position is not None:
+        deciding = next(row for row in contexts.of_event(event.position) if row.position == context_position)
         context = TaskContext.from_json(deciding.context)
-        if state.status == "succeeded":
+        if status == "succeeded":
             result, generation = context.outputs, deciding.generation
         else:
             meta = _failure_meta(context, event, registry)
     return Task(
         task_id=event.id,
-        state=CELERY_STATES[state.status],
-        status=state.status,
+        state=CELERY_STATES[status],
+        status=status,
         pipeline=event.route,
         meta=meta,
         result=result,
-        due_at=state.due_at,
         generation=generation,
     )
 

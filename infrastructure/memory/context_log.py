@@ -1,10 +1,21 @@
 """MemoryContextLog: the context log as a list."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
+from datetime import datetime
 
-from application.ports.context_log import ContextLog, ContextStatus, Origin, OriginCount, RecordedContext, Result
+from application.ports.context_log import (
+    ContextLog,
+    ContextStatus,
+    Deciding,
+    Origin,
+    OriginCount,
+    RecordedContext,
+    Result,
+)
+from application.ports.promotions import View
 from application.subscription import Selection
 from infrastructure.memory.tables import MemoryTables
 
@@ -19,12 +30,23 @@ class MemoryContextLog(ContextLog):
         with self._tables.lock:
             return len(self._tables.contexts)
 
+    def position_at(self, time: datetime) -> int:
+        with self._tables.lock:
+            return bisect_right(self._tables.contexts, time, key=lambda row: row.context.recorded_at)
+
     def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
         with self._tables.lock:
             return [row.context for row in self._tables.contexts if row.fits(selection)][:limit]
 
     def of_event(self, event_position: int) -> list[RecordedContext]:
         return self._where(event_position=event_position)
+
+    def deciding(
+        self, event_positions: Sequence[int], view: View, *, last: int | None = None
+    ) -> Mapping[int, Deciding]:
+        with self._tables.lock:
+            found = ((position, self._tables.deciding_context(position, view, last)) for position in event_positions)
+            return {position: Deciding(row.position, row.status) for position, row in found if row is not None}
 
     def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
         found = [(row.position, row.event_position, row.status) for row in self._where(generation=0)]

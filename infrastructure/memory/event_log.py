@@ -1,5 +1,6 @@
 """MemoryEventLog: the event log as a list."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -42,9 +43,18 @@ class MemoryEventLog(EventLog):
         with self._tables.lock:
             return len(self._tables.events)
 
+    def position_at(self, time: datetime) -> int:
+        with self._tables.lock:
+            return bisect_right(self._tables.events, time, key=lambda row: row.event.recorded_at)
+
     def get(self, event_id: str) -> RecordedEvent | None:
         with self._tables.lock:
             return next((row.event for row in self._tables.events if row.event.id == event_id), None)
+
+    def caused_by(self, causes: Sequence[str], *, limit: int) -> list[RecordedEvent]:
+        with self._tables.lock:
+            found = [row.event for row in self._tables.events if row.event.cause in causes]
+        return sorted(found, key=lambda event: (event.depth, event.position))[:limit]
 
     def with_key(self, source: str, key: str) -> RecordedEvent | None:
         with self._tables.lock:

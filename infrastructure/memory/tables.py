@@ -39,10 +39,7 @@ class EventRow:
 
     def fits(self, selection: Selection) -> bool:
         """Whether a selection has this event."""
-        begun = selection.since is None or selection.since <= self.event.time
-        ended = selection.until is not None and selection.until <= self.event.time
-        columns = {"direct": self.direct, **vars(self.event)}
-        return begun and not ended and _fits(self.position, columns, selection)
+        return selection.has({"direct": self.direct, **vars(self.event)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +55,7 @@ class ContextRow:
 
     def fits(self, selection: Selection) -> bool:
         """Whether a selection has this context."""
-        columns = {name: getattr(self.context, name) for name in RecordedContext.__slots__}
-        return _fits(self.position, columns, selection)
+        return selection.has({name: getattr(self.context, name) for name in RecordedContext.__slots__})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,9 +136,15 @@ class MemoryTables:
         """From which generations results are read."""
         return self.views[-1] if self.views else View()
 
-    def deciding_context(self, event_position: int, view: View = View()) -> RecordedContext | None:  # noqa: B008  # it is frozen
-        """The completed context of an event in the view, else its last live one."""
-        contexts = [row.context for row in self.contexts if row.context.event_position == event_position]
+    def deciding_context(
+        self,
+        event_position: int,
+        view: View = View(),  # noqa: B008  # it is frozen
+        last: int | None = None,
+    ) -> RecordedContext | None:
+        """The completed context of an event in the view, else its last live one; of those up to position `last`."""
+        rows = self.contexts if last is None else self.contexts[:last]
+        contexts = [row.context for row in rows if row.context.event_position == event_position]
         completed = [each for each in contexts if each.status == "completed" and each.generation in view.ranks]
         live = [each for each in contexts if each.generation == LIVE]
         return max(completed, key=lambda each: view.ranks[each.generation], default=live[-1] if live else None)
@@ -173,13 +175,3 @@ class MemoryTables:
         """The selected positions of a log past one, up to a last one."""
         rows = (row for row in self.rows(log) if row.fits(selection))
         return [row.position for row in rows if after < row.position and (last is None or row.position <= last)]
-
-
-def _fits(position: int, columns: Mapping[str, Any], selection: Selection) -> bool:
-    return (
-        position > selection.after
-        and (selection.last is None or position <= selection.last)
-        and (selection.positions is None or position in selection.positions)
-        and (selection.lane is None or columns["lane"] % selection.lane.of == selection.lane.number)
-        and all(columns[name] == value for name, value in selection.where.items())
-    )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates
+from application.ports.task_states import EventClaim, EventFilter, EventState, TaskState, TaskStates
 from domain.events import RecordedEvent
-from infrastructure.memory.tables import EventRow, MemoryTables
+from infrastructure.memory.tables import ClaimRow, EventRow, MemoryTables
 
 
 class MemoryTaskStates(TaskStates):
@@ -33,6 +33,7 @@ class MemoryTaskStates(TaskStates):
             and (wanted.subject is None or wanted.subject == event.subject)
             and (wanted.since is None or wanted.since <= event.time)
             and (wanted.until is None or event.time < wanted.until)
+            and (wanted.last is None or row.position <= wanted.last)
             and (wanted.status is None or wanted.status == self._state(row).status)
         )
 
@@ -43,16 +44,23 @@ class MemoryTaskStates(TaskStates):
             return TaskState(status="succeeded", context_position=position)
         claim = self._tables.claim_over(row)
         if claim is not None:
+            covering = _event_claim(claim)
             if claim.is_leased(self._tables.clock()):
-                return TaskState(status="running", attempt=claim.attempt, progress=claim.progress)
+                return TaskState(status="running", attempt=claim.attempt, progress=claim.progress, claim=covering)
             return TaskState(
                 status="retrying" if claim.attempt else "queued",
                 attempt=claim.attempt,
                 due_at=claim.available_at,
                 context_position=position,
+                claim=covering,
             )
         if context is not None and context.status == "dead":
             return TaskState(status="failed", context_position=position)
         if context is not None and context.status == "discarded":
             return TaskState(status="discarded", context_position=position)
         return TaskState(status="queued" if row.event.route is not None else "unrouted")
+
+
+def _event_claim(row: ClaimRow) -> EventClaim:
+    names = ("subscription", "first", "last", "attempt", "deaths", "owner", "available_at")
+    return EventClaim(**{name: getattr(row, name) for name in names})

@@ -1,6 +1,7 @@
 """The context log on SQL. Rows come in by the completion of a claim alone."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_, union_all, update
@@ -8,16 +9,18 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 from application.ports.context_log import (
     ContextLog,
     ContextStatus,
+    Deciding,
     NewContext,
     Origin,
     OriginCount,
     RecordedContext,
     Result,
 )
+from application.ports.promotions import LIVE, View
 from application.subscription import Selection
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import HeadRow, utc_text
-from infrastructure.sql.selections import TABLES, within
+from infrastructure.sql.selections import TABLES, position_at, within
 
 _CONTEXTS = TABLES["task_contexts"]
 _EVENTS = TABLES["events"]
@@ -32,6 +35,10 @@ class SqlContextLog(ContextLog):
     def head(self) -> int:
         with self._database.reading() as connection:
             return connection.scalar(select(HeadRow.position).where(HeadRow.log == "task_contexts")) or 0
+
+    def position_at(self, time: datetime) -> int:
+        with self._database.snapshot() as connection:
+            return position_at(connection, "task_contexts", time)
 
     def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
         statement = within(select(_CONTEXTS), _CONTEXTS, selection, after=selection.after, limit=limit)
@@ -48,6 +55,12 @@ class SqlContextLog(ContextLog):
         with self._database.reading() as connection:
             rows = [context_of(row) for row in connection.execute(both).mappings()]
         return sorted(rows, key=lambda row: row.position)
+
+    def deciding(
+        self, event_positions: Sequence[int], view: View, *, last: int | None = None
+    ) -> Mapping[int, Deciding]:
+        with self._database.reading() as connection:
+            return deciding(connection, event_positions, view, last=last)
 
     def ended(self, after: int, *, limit: int) -> list[tuple[int, int, ContextStatus]]:
         columns = (_CONTEXTS.c.position, _CONTEXTS.c.event_position, _CONTEXTS.c.status)
@@ -114,6 +127,27 @@ def _holds(ranks: Mapping[int, int]) -> ColumnElement[bool]:
         of_it = _CONTEXTS.c.generation == generation
         conditions.append(and_(of_it, ~beaten) if higher else of_it)
     return and_(_CONTEXTS.c.status == "completed", or_(*conditions))
+
+
+def deciding(
+    connection: Connection, event_positions: Sequence[int], view: View, *, last: int | None = None
+) -> dict[int, Deciding]:
+    """See `ContextLog.deciding`."""
+    columns = (_CONTEXTS.c[name] for name in ("event_position", "status", "position", "generation"))
+    rows = select(*columns).where(_CONTEXTS.c.event_position.in_(event_positions))
+    if last is not None:
+        rows = rows.where(_CONTEXTS.c.position <= last)
+    # Apart, as each has an index of its own.
+    both = union_all(
+        rows.where(_CONTEXTS.c.status == "completed", _CONTEXTS.c.generation.in_(list(view.ranks))),
+        rows.where(_CONTEXTS.c.status != "completed", _CONTEXTS.c.generation == LIVE),
+    )
+    # The one that decides comes last, and takes the place of those before it.
+    ascending = sorted(
+        connection.execute(both),
+        key=lambda row: (row.status == "completed", view.ranks[row.generation], row.position),
+    )
+    return {row.event_position: Deciding(row.position, row.status) for row in ascending}
 
 
 # The driver's own parameters, for SQLAlchemy would look at each value of each row.

@@ -17,7 +17,7 @@ from domain.events import NewEvent, RecordedEvent, attributes_from_json
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import ClaimRow, EventRow, HeadRow, utc_text
 from infrastructure.sql.repository import GenericRepository
-from infrastructure.sql.selections import TABLES, within
+from infrastructure.sql.selections import TABLES, position_at, within
 
 _EVENTS = TABLES["events"]
 _COLUMNS = tuple(_EVENTS.c[name] for name in (
@@ -101,10 +101,20 @@ class SqlEventLog(EventLog):
         with self._database.reading() as connection:
             return connection.scalar(select(HeadRow.position).where(HeadRow.log == "events")) or 0
 
+    def position_at(self, time: datetime) -> int:
+        with self._database.snapshot() as connection:
+            return position_at(connection, "events", time)
+
     def get(self, event_id: str) -> RecordedEvent | None:
         with self._database.reading() as connection:
             row = connection.execute(select_events().where(_EVENTS.c.id == event_id)).one_or_none()
         return event_of(row) if row else None
+
+    def caused_by(self, causes: Sequence[str], *, limit: int) -> list[RecordedEvent]:
+        # In an order that no index has: by position alone, a planner may look for these few through the whole log.
+        ordered = select_events().where(_EVENTS.c.cause.in_(causes)).order_by(_EVENTS.c.depth, _EVENTS.c.position)
+        with self._database.reading() as connection:
+            return [event_of(row) for row in connection.execute(ordered.limit(limit))]
 
     def with_key(self, source: str, key: str) -> RecordedEvent | None:
         with self._database.reading() as connection:

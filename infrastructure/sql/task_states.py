@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
+from application.ports.context_log import Deciding
 from application.ports.promotions import LIVE, View
-from application.ports.task_states import EventFilter, EventState, TaskState, TaskStates, TaskStatus
+from application.ports.task_states import EventClaim, EventFilter, EventState, TaskState, TaskStates, TaskStatus
 from domain.events import RecordedEvent
+from infrastructure.sql.context_log import deciding
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.event_log import event_of, select_events
 from infrastructure.sql.models import ClaimRow, ContextRow, EventRow, SubscriptionRow
@@ -48,7 +50,7 @@ def _states(connection: Connection, events: Sequence[RecordedEvent]) -> list[Tas
     positions = [event.position for event in events]
     now = connection.scalar(select(DatabaseNow()))
     assert now is not None
-    last = _last_contexts(connection, positions, current_view(connection))
+    last = deciding(connection, positions, current_view(connection))
     claims = _claims_over(connection, positions)
     return [_state(event, last.get(event.position), claims.get(event.position), now) for event in events]
 
@@ -67,6 +69,8 @@ def _page(
         statement = statement.where(event.time >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(event.time < wanted.until)
+    if wanted.last is not None:
+        statement = statement.where(event.position <= wanted.last)
     if after is not None:
         return statement.where(event.position > after).order_by(event.position).limit(limit)
     if before is not None:
@@ -169,44 +173,41 @@ def completed(position: Any, view: View = View()) -> ColumnElement[bool]:  # noq
     )
 
 
-def _last_contexts(connection: Connection, positions: list[int], view: View) -> dict[int, tuple[str, int]]:
-    """Status and position of the context that decides, by event: the completed one in the view, else the last live."""
-    columns = ContextRow.event_position, ContextRow.status, ContextRow.position, ContextRow.generation
-    rows = select(*columns).where(ContextRow.event_position.in_(positions))
-    both = union_all(
-        rows.where(ContextRow.status == "completed", ContextRow.generation.in_(list(view.ranks))),
-        rows.where(ContextRow.status != "completed", ContextRow.generation == LIVE),
-    )
-    # The one that decides comes last, and takes the place of those before it.
-    ascending = sorted(
-        connection.execute(both),
-        key=lambda row: (row.status == "completed", view.ranks[row.generation], row.position),
-    )
-    return {row.event_position: (row.status, row.position) for row in ascending}
-
-
 def _claims_over(connection: Connection, positions: list[int]) -> dict[int, Any]:
-    columns = (ClaimRow.attempt, ClaimRow.owner, ClaimRow.available_at, ClaimRow.progress)
     statement = (
-        select(EventRow.position, *columns)
+        select(EventRow.position.label("event_position"), *ClaimRow.__table__.c)
         .select_from(EventRow, ClaimRow, SubscriptionRow)
         .where(_covers(EventRow), EventRow.position.in_(positions))
     )
-    return {row.position: row for row in connection.execute(statement)}
+    return {row.event_position: row for row in connection.execute(statement)}
 
 
-def _state(event: RecordedEvent, last: tuple[str, int] | None, claim: Any, now: datetime) -> TaskState:
-    context_position = last and last[1]
-    if last and last[0] == "completed":
+def _state(event: RecordedEvent, last: Deciding | None, claim: Any, now: datetime) -> TaskState:
+    context_position = None if last is None else last.position
+    if last and last.status == "completed":
         return TaskState(status="succeeded", context_position=context_position)
     if claim is not None:
-        due = claim.available_at
+        due, covering = claim.available_at, _event_claim(claim)
         if claim.owner is not None and due > now:
             progress = from_json(claim.progress) if claim.progress else None
-            return TaskState(status="running", attempt=claim.attempt, progress=progress)
+            return TaskState(status="running", attempt=claim.attempt, progress=progress, claim=covering)
         status: TaskStatus = "retrying" if claim.attempt else "queued"
-        return TaskState(status=status, attempt=claim.attempt, due_at=due, context_position=context_position)
-    if last and last[0] in {"dead", "discarded"}:
-        ended: TaskStatus = "failed" if last[0] == "dead" else "discarded"
+        return TaskState(
+            status=status, attempt=claim.attempt, due_at=due, context_position=context_position, claim=covering
+        )
+    if last and last.status in {"dead", "discarded"}:
+        ended: TaskStatus = "failed" if last.status == "dead" else "discarded"
         return TaskState(status=ended, context_position=context_position)
     return TaskState(status="unrouted" if event.route is None else "queued")
+
+
+def _event_claim(row: Any) -> EventClaim:
+    return EventClaim(
+        subscription=row.subscription,
+        first=row.first_position,
+        last=row.last_position,
+        attempt=row.attempt,
+        deaths=row.deaths,
+        owner=row.owner,
+        available_at=row.available_at,
+    )

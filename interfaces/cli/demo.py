@@ -69,11 +69,9 @@ def _sample() -> Path:
 @contextmanager
 def _service(container: "Container") -> Iterator[str]:
     """Run the service in this process, on a free port, for as long as the block runs."""
-    import uvicorn
-
     from infrastructure.service import Service
     from interfaces.http.app import create_app
-    from interfaces.http.protocol import config_of
+    from interfaces.http.protocol import Server
 
     service = Service(container)
     listener = server.listen("127.0.0.1", 0)
@@ -81,7 +79,7 @@ def _service(container: "Container") -> Iterator[str]:
         service.prepare(migrate=True)
         service.open_index()
         service.start_engine()
-        http = uvicorn.Server(config_of(create_app(container)))
+        http = Server(create_app(container))
         thread = threading.Thread(target=http.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
         thread.start()
         try:
@@ -123,7 +121,7 @@ def _show(container: "Container", client: Client, seconds: float) -> None:
     aggs = {"by carrier": {"kind": "terms", "field": "carrier", "size": 5, "stats": "arr_delay"}}
     _, found = client.request("POST", "/search", to_json({**query, "aggs": aggs}), {"Content-Type": "application/json"})
     from application.ports.task_states import EventFilter
-    from interfaces.cli.commands.events import put_biography
+    from interfaces.cli.biography import put_biography
     from interfaces.cli.commands.search import put_aggregation, put_hits
 
     output.put(f"search status:late: {found['total']:,} found; the latest, and the carriers of all:\n")
@@ -139,7 +137,7 @@ def _show(container: "Container", client: Client, seconds: float) -> None:
     output.put("\nnext:\n")
     output.put(f"  {home} ./scripts/run search 'dest:HNL AND arr_delay:[15 TO *]'")
     output.put(f"  {home} ./scripts/run replay plan --type flight.very_late")
-    output.put(f"  {home} ./scripts/run events show {latest}")
+    output.put(f"  {home} ./scripts/run explain {latest}")
 
 
 def _by_pipeline(container: "Container") -> Sequence[Sequence[Any]]:

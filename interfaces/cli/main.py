@@ -15,6 +15,7 @@ from interfaces.cli.commands import (
     dead,
     effects,
     events,
+    explain,
     index,
     keys,
     operations,
@@ -25,6 +26,7 @@ from interfaces.cli.commands import (
     schema,
     search,
     sending,
+    step,
     verify,
 )
 
@@ -36,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (run.app, sending.app, search.app, verify.app, operations.app):
+for commands in (run.app, sending.app, explain.app, step.app, search.app, verify.app, operations.app):
     app.registered_commands += commands.registered_commands
 for name, group in (
     ("events", events.app),

@@ -87,6 +87,11 @@ def read_enough() -> NoReturn:
     raise typer.Exit(DONE)
 
 
+def tell(text: str = "") -> None:
+    """A line of standard output for people, its secrets covered."""
+    put(_Cover.mask(text))
+
+
 def put_json(value: Any) -> None:
     """One JSON document."""
     put(to_json(value, indent=2).decode())

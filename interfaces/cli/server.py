@@ -20,11 +20,9 @@ def run(container: "Container", *, migrate: bool) -> None:
     Raises:
         Misconfigured: the database needs migrations, or another service runs on its file.
     """
-    import uvicorn
-
     from infrastructure.service import Service
     from interfaces.http.app import create_app
-    from interfaces.http.protocol import config_of
+    from interfaces.http.protocol import Server
 
     settings = container.settings()
     listener = listen(settings.host, settings.port)
@@ -33,14 +31,14 @@ def run(container: "Container", *, migrate: bool) -> None:
         service.prepare(migrate=migrate)
         service.open_index()
         service.start_engine()
-        config = config_of(create_app(container), timeout_graceful_shutdown=DRAIN_SECONDS)
+        server = Server(create_app(container), timeout_graceful_shutdown=DRAIN_SECONDS)
         _say_how_to_make_a_key(container)
         host, port = listener.getsockname()[:2]
         output.say(f"Playhead on http://{host}:{port}, state in {_state(container)}. Ctrl-C stops it.")
         for number in (signal.SIGINT, signal.SIGTERM):
             # The server raises the signal again once it has stopped; the engine is to be stopped after it.
             signal.signal(number, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         listener.close()
         service.stop()

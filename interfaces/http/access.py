@@ -22,6 +22,7 @@ NEEDED: Mapping[tuple[str, str], access.Scope | None] = {
     ("GET", "/events"): "events:read",
     ("GET", "/events/{event_id}"): "events:read",
     ("GET", "/events/{event_id}/contexts"): "events:read",
+    ("GET", "/events/{event_id}/explain"): "events:read",
     ("GET", "/tasks/{task_id}"): "events:read",
     ("GET", "/search"): "events:read",
     ("POST", "/search"): "events:read",
@@ -67,7 +68,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                await self._admit(scope)
+                await self.admit(scope)
             except PlayheadError as error:
                 answer = problem_response(
                     problem_of(error, scope["path"], mask=mask_at(scope["app"])), headers_of(error)
@@ -76,9 +77,16 @@ class Guard:
                 return
         await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope) -> None:
+    async def admit(self, scope: Scope) -> None:
+        """Ask whether a request may be answered, and on: an answer without end asks again.
+
+        Raises:
+            Unauthenticated, Forbidden: it may not.
+            Unavailable: the database cannot be reached, and its key is not known.
+        """
         state = scope.setdefault("state", {})
         state["actor"] = "http"
+        state["guard"] = self
         known, needed = needed_for(scope["method"], scope["path"])
         if self._ring is None or (known and needed is None):
             return

@@ -1,7 +1,8 @@
 """Answers: what the routes send back, spliced from exact JSON where an event's data is in it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,9 +11,10 @@ from pydantic_core import to_json, to_jsonable_python
 
 from application.ports.context_log import RecordedContext
 from application.ports.event_log import Verdict
-from application.ports.task_states import EventFilter, EventState
+from application.ports.task_states import EventFilter
 from application.use_cases.tasks import ENDED, Task
 from domain.errors import PlayheadError
+from domain.events import RecordedEvent
 from interfaces.http.errors import problem_of
 
 LOG_ID = "Playhead-Log-Id"
@@ -89,22 +91,23 @@ def _item(index: int, outcome: Verdict | PlayheadError) -> dict[str, Any]:
     }
 
 
-def event_json(listed: EventState) -> str:
+def event_json(event: RecordedEvent, status: str) -> str:
     """An event with its status, its data to the letter."""
-    return f'{{"status":"{listed.state.status}",{listed.event.json[1:]}'
+    return f'{{"status":"{status}",{event.json[1:]}'
 
 
-def events_json(listed: Iterable[EventState], next_page: str | None) -> str:
-    """A page of events."""
-    events = ",".join(map(event_json, listed))
+def events_json(listed: Iterable[tuple[RecordedEvent, str]], next_page: str | None) -> str:
+    """A page of events with their statuses."""
+    events = ",".join(event_json(event, status) for event, status in listed)
     return f'{{"events":[{events}],"next":{to_json(next_page).decode()}}}'
 
 
-def link(next_page: str | None, limit: int, wanted: EventFilter) -> dict[str, str]:
+def link(next_page: str | None, limit: int, wanted: EventFilter, as_of: int | datetime | None) -> dict[str, str]:
     """The header that leads to the next page of a listing (RFC 8288), none on the last."""
     if next_page is None:
         return {}
-    filters = {name: value for name, value in asdict(wanted).items() if value is not None}
+    given = {**asdict(replace(wanted, last=None)), "as_of": as_of}
+    filters = {name: value for name, value in given.items() if value is not None}
     query = urlencode({**to_jsonable_python(filters), "limit": limit, "cursor": next_page})
     return {"Link": f'</events?{query}>; rel="next"'}
 

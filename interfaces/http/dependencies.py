@@ -9,6 +9,7 @@ from fastapi import Request
 from application.admission import Admission
 from application.appender import Appender
 from application.auditor import Auditor
+from application.feed import Feed
 from application.follower import Follower
 from application.ports.audit import Audit
 from application.ports.claims import Claims
@@ -23,6 +24,7 @@ from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
 from application.pulse import Watchdog
+from application.use_cases.biography import Biography
 from application.use_cases.comparing import Comparison
 from application.use_cases.indices import IndexBuilder
 from application.use_cases.replay import Plan
@@ -55,12 +57,14 @@ class Api:
     find_stale: Callable[[], Callable[[], Staleness]]
     plan_replay: Callable[[], Callable[..., Plan]]
     compare_replay: Callable[[], Callable[..., Comparison]]
+    biography: Callable[[str], Biography]
     dispatcher: Dispatcher
     audit: Audit
     search_index: SearchIndex
     admission: Admission
     appender: Appender
     follower: Follower
+    feed: Feed
     new_id: Callable[[], str]
     checks: Checks
     watchdog: Watchdog
@@ -86,12 +90,14 @@ class Api:
             find_stale=container.find_stale,
             plan_replay=container.plan_replay,
             compare_replay=container.compare_replay,
+            biography=container.biography,
             dispatcher=container.dispatcher(),
             audit=container.audit(),
             search_index=container.search_index(),
             admission=container.admission(),
             appender=container.appender(),
             follower=container.follower(),
+            feed=container.feed(),
             new_id=container.new_id,
             checks=container.checks(),
             watchdog=container.watchdog(),
@@ -106,6 +112,10 @@ class Api:
             "states": self.states,
             "registry": self.registry,
         }
+
+    def past_ports(self) -> dict[str, Any]:
+        """What reading as of a moment touches."""
+        return {"events": self.events, "contexts": self.contexts, "promotions": self.promotions}
 
     def effect_ports(self) -> dict[str, Any]:
         """What reading effects touches."""

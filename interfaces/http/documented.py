@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from interfaces.http.biography_schemas import BIOGRAPHY_SCHEMAS
 from interfaces.http.dead_letter_models import ChosenBody, DiscardBody
 from interfaces.http.effect_schemas import EFFECT_SCHEMAS
 from interfaces.http.replay_models import PlanBody
@@ -15,7 +16,7 @@ def ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_STATUS = {"enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted"]}
+_STATUS = {"enum": ["queued", "running", "retrying", "succeeded", "failed", "discarded", "unrouted", "open"]}
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -147,6 +148,7 @@ COMPONENTS: dict[str, Any] = {
     "Event": _RECORDED_EVENT,
     **_READ,
     **EFFECT_SCHEMAS,
+    **BIOGRAPHY_SCHEMAS,
 }
 _PROBLEMS = {
     400: "Not strict JSON, or a parameter that cannot be understood.",
@@ -156,7 +158,7 @@ _PROBLEMS = {
     413: "Larger than the limit.",
     415: "Not a content type that is read here.",
     422: "Refused: an event's shape, its type, its key; of a batch, the key, or all of it with `atomic=true`.",
-    429: "More events of this pipeline wait than may; try again after `Retry-After` seconds.",
+    429: "More events of this pipeline wait, or streams are open, than may; try again after `Retry-After` seconds.",
     503: "A store cannot be reached now; try again after `Retry-After` seconds.",
 }
 _GOOD = {
@@ -233,6 +235,11 @@ _LINKS = {
         "parameters": {"task_id": "$response.body#/task_id"},
         "description": "How far it is.",
     },
+    "biography": {
+        "operationId": "explain_events__event_id__explain_get",
+        "parameters": {"event_id": "$response.body#/event_id"},
+        "description": "What became of it, step by step.",
+    },
     "dead letter": {
         "operationId": "get_dead_letter_dead_letters__event_id__get",
         "parameters": {"event_id": "$response.body#/event_id"},
@@ -264,16 +271,18 @@ BATCH: dict[str, Any] = {
         ),
     },
 }
-EVENTS: dict[str, Any] = {"responses": _answers(400, 503, _200=_PAGE)}
+EVENTS: dict[str, Any] = {"responses": _answers(400, 429, 503, _200=_PAGE)}
+EVENTS["responses"][200]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
 EVENTS["responses"][200]["headers"] = {
     "Playhead-Log-Id": {
-        "description": "With `after`: the id of the log. Another id than before says that an older state was restored.",
+        "description": "With `after`, and of a stream: the log's id. Another one tells of a restore.",
         "schema": {"type": "string", "format": "uuid"},
     }
 }
 EVENT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Event"))}
-CONTEXTS: dict[str, Any] = {"responses": _answers(404, 503, _200=_WHOLE_CONTEXTS)}
-TASK_ROUTE: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Task"))}
+CONTEXTS: dict[str, Any] = {"responses": _answers(400, 404, 503, _200=_WHOLE_CONTEXTS)}
+EXPLAIN: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("Biography"))}
+TASK_ROUTE: dict[str, Any] = {"responses": _answers(400, 404, 503, _200=ref("Task"))}
 EFFECTS: dict[str, Any] = {"responses": _answers(400, 503, _200=ref("Effects"))}
 EFFECT: dict[str, Any] = {"responses": _answers(404, 503, _200=ref("EffectLife"))}
 RETRY_EFFECT: dict[str, Any] = {"responses": _answers(404, 409, 503, _200=ref("EffectRetried"))}

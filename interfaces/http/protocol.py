@@ -1,11 +1,15 @@
 """The connection: uvicorn's own, with bounds on what comes before a request's body, in bytes and in seconds."""
 
 import asyncio
+import socket
 from typing import Any
 
 import uvicorn
+from anyio import to_thread
 from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from application.feed import Feed
 
 MAX_HEAD = 64 << 10
 """Bytes of a request's first line and its headers."""
@@ -107,3 +111,18 @@ def config_of(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, http=Connection, log_config=None, access_log=False, lifespan="off", server_header=False, **options
     )
+
+
+class Server(uvicorn.Server):
+    """A server that ends the streams of its application before it waits for the other requests."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        """`options` are those of uvicorn's configuration."""
+        super().__init__(config_of(app, **options))
+        self._feed: Feed = app.state.api.feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        async with asyncio.TaskGroup() as together:
+            # Begun when no connection is taken any more: a reader that came again at once would be refused for good.
+            together.create_task(to_thread.run_sync(self._feed.close))
+            await super().shutdown(sockets)

@@ -61,6 +61,7 @@ def test_one_function_runs_upcasters():
         ("domain/upcasting.py", "__post_init__"),
         ("domain/fingerprints.py", "code_of"),
         ("domain/fingerprints.py", "_makers"),
+        ("domain/upcasting.py", "lifting"),  # it names them
     }
 
     assert used == {("domain/upcasting.py", "_lifted")}

@@ -50,7 +50,8 @@ def test_it_is_openapi_3_1_with_every_operation_told_apart():
 def test_it_has_every_route():
     assert OPERATIONS.keys() == {
         "POST /events", "GET /events", "POST /events/batch", "GET /events/{event_id}",
-        "GET /events/{event_id}/contexts", "GET /tasks/{task_id}", "GET /search", "POST /search",
+        "GET /events/{event_id}/contexts", "GET /events/{event_id}/explain",
+        "GET /tasks/{task_id}", "GET /search", "POST /search",
         "GET /dead-letters", "GET /dead-letters/groups",
         "GET /dead-letters/{event_id}", "POST /dead-letters/requeue", "POST /dead-letters/discard",
         "GET /effects", "GET /effects/{effect_id}", "POST /effects/{effect_id}/retry",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from application.ports.claims import Completion
 from application.ports.context_log import NewContext, Origin, OriginCount
+from application.ports.promotions import View
 from application.subscription import Selection, of_pipeline
 from tests.factories import NewContextFactory, NewEventFactory
 from tests.stores import Store
@@ -200,3 +201,36 @@ def test_of_several_generations_the_result_of_the_highest_rank_has_an_origin(sto
     assert held({0: 0}) == {1: "live", 2: "live", 3: "live"}
     assert held({0: 0, 1: 1, 2: 2}) == {1: "live", 2: "one", 3: "two", 4: "two"}
     assert held({0: 0, 2: 1, 1: 2}) == {1: "live", 2: "one", 3: "one", 4: "one"}
+
+
+def test_the_context_that_decides_is_the_completed_one_of_the_view_else_the_last_live_one(store: Store):
+    statuses = [(1, "failed"), (1, "completed"), (1, "dead"), (2, "dead"), (2, "discarded"), (3, "failed")]
+    complete(store, [NewContextFactory(event_position=position, status=status) for position, status in statuses])
+    complete(store, [NewContextFactory(event_position=position, generation=1) for position in (2, 3, 4)])
+
+    def deciding(*events: int, view: View = View(), last: int | None = None) -> dict[int, tuple[int, str]]:  # noqa: B008  # it is frozen
+        found = store.contexts.deciding(events, view, last=last)
+        return {event: (each.position, each.status) for event, each in found.items()}
+
+    assert deciding(1, 2, 3, 4, 5) == {1: (2, "completed"), 2: (5, "discarded"), 3: (6, "failed")}
+    assert deciding(1, 2, 3, last=4) == {1: (2, "completed"), 2: (4, "dead")}
+    assert deciding(1, 2, last=1) == {1: (1, "failed")}
+    assert deciding(1, last=0) == deciding() == {}
+    promoted = View(promoted=(1,))
+    assert deciding(1, 2, 3, 4, view=promoted) == {
+        1: (2, "completed"), 2: (7, "completed"), 3: (8, "completed"), 4: (9, "completed"),
+    }  # fmt: skip
+    assert deciding(2, 3, view=promoted, last=7) == {2: (7, "completed"), 3: (6, "failed")}
+
+
+def test_the_position_at_a_time_is_the_last_that_was_recorded_by_then(store: Store):
+    assert store.contexts.position_at(store.events.now()) == 0
+    complete(store, [NewContextFactory(event_position=position) for position in (1, 2)])
+    store.later(0.02)
+    between = store.events.now()
+    store.later(0.02)
+    complete(store, [NewContextFactory(event_position=3)])
+
+    assert store.contexts.position_at(between) == 2
+    assert store.contexts.position_at(between + timedelta(days=1)) == 3
+    assert store.contexts.position_at(between - timedelta(days=1)) == 0

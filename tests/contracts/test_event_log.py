@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from application.subscription import Selection
+from application.subscription import Lane, Selection
 from domain.events import NewEvent
 from tests.factories import EPOCH, NewEventFactory, event_id
 from tests.stores import Store
@@ -231,3 +231,54 @@ def test_the_logs_clock_is_the_one_that_events_are_recorded_by(store: Store):
     store.events.append([NewEventFactory()])
     [event] = store.events.read(Selection(), limit=1)
     assert before <= event.recorded_at <= store.events.now()
+
+
+def test_what_events_caused_is_found_by_depth_and_position(store: Store):
+    root, other = append(store), append(store)
+    deep = append(store, cause=root.id, depth=2)
+    first, second = (append(store, cause=cause.id, depth=1) for cause in (other, root))
+    append(store, cause=first.id, depth=2)
+
+    def caused(*causes: NewEvent, limit: int = 9) -> list[str]:
+        return [event.id for event in store.events.caused_by([cause.id for cause in causes], limit=limit)]
+
+    assert caused(root) == [second.id, deep.id]
+    assert caused(other, root) == [first.id, second.id, deep.id]
+    assert caused(other, root, limit=2) == [first.id, second.id]
+    assert caused(second) == caused() == []
+
+
+def test_a_selection_says_of_each_event_whether_it_is_read(store: Store):
+    for number in range(6):
+        append(store, type="ab"[number % 2], time=EPOCH + timedelta(hours=number), subject=f"s{number}")
+    everything = store.events.read(Selection(), limit=9)
+    lane = Lane(everything[0].lane % 2, 2)
+    for selection in (
+        Selection(),
+        Selection(where={"type": "a"}),
+        Selection(where={"type": "b", "route": None}),
+        Selection(after=2, last=4),
+        Selection(positions=(2, 5, 9)),
+        Selection(positions=()),
+        Selection(since=EPOCH + timedelta(hours=1), until=EPOCH + timedelta(hours=3)),
+        Selection(lane=lane),
+    ):
+        assert [event for event in everything if selection.has(vars(event))] == store.events.read(selection, limit=9)
+
+
+def test_the_position_at_a_time_is_the_last_that_was_recorded_by_then(store: Store):
+    assert store.events.position_at(store.events.now()) == 0
+    times = []
+    for _ in range(5):
+        store.later(0.02)
+        times.append(store.events.now())
+        store.later(0.02)
+        append(store)
+        append(store)
+
+    assert [store.events.position_at(time) for time in times] == [0, 2, 4, 6, 8]
+    assert store.events.position_at(EPOCH - timedelta(days=9000)) == 0
+    assert store.events.position_at(store.events.now() + timedelta(days=1)) == 10
+    for event in store.events.read(Selection(), limit=10):
+        assert store.events.position_at(event.recorded_at) >= event.position
+        assert store.events.position_at(event.recorded_at - timedelta(microseconds=1)) < event.position

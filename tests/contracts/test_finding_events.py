@@ -66,3 +66,19 @@ def test_pages_go_backward_from_a_position_and_forward_after_one(store: Store, s
 
     assert [page(), page(before=5), page(before=2), page(before=1)] == [[7, 6, 5], [4, 3, 2], [1], []]
     assert [page(after=0), page(after=3), page(after=6), page(after=7)] == [[1, 2, 3], [4, 5, 6], [7], []]
+
+
+def test_no_event_behind_the_last_that_is_wanted_is_found(store: Store):
+    for _ in range(5):
+        append(store)
+
+    def found(**bounds: int) -> list[int]:
+        return [each.event.position for each in store.states.find(EventFilter(last=3), limit=2, **bounds)]
+
+    assert [found(), found(before=3), found(after=0), found(after=2), found(after=3)] == [
+        [3, 2],
+        [2, 1],
+        [1, 2],
+        [3],
+        [],
+    ]

@@ -136,6 +136,25 @@ def test_a_claim_on_a_dead_event_counts_more_than_its_context(store: Store):
     assert state(store, event).status == "retrying"
 
 
+def test_a_state_names_the_claim_that_covers_its_event(store: Store):
+    first, second = append(store), append(store)
+    assert store.states.of([first])[0].claim is None
+    wide = store.claims.take(replace(ORDERS, batch=2), owner="w")
+    assert wide is not None
+    for found in store.states.of([first, second]):
+        assert found.claim is not None
+        assert (found.claim.subscription, found.claim.first, found.claim.last) == ("orders", 1, 2)
+        assert (found.claim.owner, found.claim.attempt, found.claim.deaths) == ("w", 0, 0)
+        assert found.claim.available_at > store.events.now()
+    back = Requeue(first=1, last=1, attempt=1, delay=60)
+    assert store.claims.complete(wide, Completion(contexts=[NewContextFactory(event_position=2)], requeues=[back]))
+    waiting, ended = store.states.of([first, second])
+    assert waiting.claim is not None
+    assert (waiting.claim.owner, waiting.claim.last, waiting.claim.attempt) == (None, 1, 1)
+    assert waiting.claim.available_at == waiting.due_at
+    assert ended.claim is None
+
+
 def test_contexts_of_replays_do_not_count(store: Store):
     event = append(store)
     complete(

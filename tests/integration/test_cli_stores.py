@@ -77,6 +77,15 @@ def test_events_are_listed_newest_first(cli: Cli, ran: list[str]):
     assert len(cli("events", "list", "--until", "2999-01-01T00:00:00+02:00", "--json").json) == 4
 
 
+def test_events_are_listed_as_of_a_position_or_a_time(cli: Cli, ran: list[str]):
+    rows = cli("events", "list", "--as-of", "2", "--json").json
+    assert [row["id"] for row in rows] == ran[1::-1]
+    assert len(cli("events", "list", "--as-of", rows[0]["recorded_at"], "--json").json) >= 2
+    assert cli("events", "list", "--as-of", "2000-01-01", "--json").json == []
+    for wrong in ("yesterday", "99", "2999-01-01"):
+        assert cli("events", "list", "--as-of", wrong).code == 2
+
+
 def test_ids_are_never_broken_however_narrow_the_line(cli: Cli, ran: list[str]):
     cli.monkeypatch.setattr("interfaces.cli.output.width", lambda: 70)
 
@@ -101,8 +110,9 @@ def test_an_event_tells_its_biography(cli: Cli, ran: list[str]):
     machines = cli("events", "show", ran[2], "--json").json
 
     assert f"event {ran[2]}  succeeded" in people
-    assert "→ 'late'" in people
-    assert "follow-up " in people
+    assert '→ "late"' in people
+    assert "causes and follow-ups:" in people
+    assert cli("explain", ran[2]).out.splitlines()[0] == people.splitlines()[0]
     assert machines["event"]["id"] == ran[2]
 
 

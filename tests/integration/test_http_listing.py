@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from application.subscription import Selection
 from tests.integration.http import NDJSON, Http, event, flight, problem, served
 
 
@@ -150,3 +152,54 @@ def test_an_event_that_nothing_ran_on_has_no_contexts(http: Http):
     links = http.post(event()).json()["links"]
 
     assert http.get(links["contexts"]).json() == {"contexts": []}
+
+
+def test_events_are_listed_as_of_a_position_or_a_time_by_pages(listed: Http):
+    times = [event.recorded_at for event in listed.container.events().read(Selection(), limit=20)]
+    listed.post(event(subject="later"))
+    assert positions(listed.get("/events?as_of=4").json()) == [4, 3, 2, 1]
+    whole = listed.get("/events", params={"as_of": times[9].isoformat()}).json()
+    assert positions(whole) == list(range(10, 0, -1))
+    assert positions(listed.get("/events", params={"as_of": "2000-01-01T00:00:00Z"}).json()) == []
+    assert positions(listed.get("/events?as_of=8&after=6").json()) == [7, 8]
+    assert positions(listed.get("/events?as_of=8&type=kept&limit=3").json()) == [8, 6, 4]
+    assert {each["status"] for each in listed.get("/events?as_of=10").json()["events"]} == {"open", "unrouted"}
+
+    found: list[int] = []
+    page = listed.get("/events?as_of=9&limit=4")
+    while "next" in page.links:
+        found += positions(page.json())
+        page = listed.get(page.links["next"]["url"])
+    assert found + positions(page.json()) == list(range(9, 0, -1))
+
+
+@pytest.mark.parametrize(
+    "query", ["as_of=12", "as_of=-1", "as_of=9223372036854775808", "as_of=2999-01-01T00:00:00Z", "as_of=yesterday",
+              "as_of=2026-01-01", "as_of=3&status=queued"]
+)  # fmt: skip
+def test_a_moment_that_cannot_be_told_of_is_refused(listed: Http, query: str):
+    refused = listed.get(f"/events?{query}")
+    assert (refused.status_code, problem(refused)["type"]) == (400, "/problems/invalid-request")
+
+
+def test_results_are_told_as_of_a_position_or_a_time(working: Http):
+    before = working.container.events().now()
+    task_id = working.post(event(data=flight(arr_delay=20.0)), {"prefer": "wait=20"}).json()["task_id"]
+    [context] = working.container.contexts().of_event(1)
+    times = (context.recorded_at, context.recorded_at - timedelta(microseconds=1))
+    after, until = ({"as_of": time.isoformat()} for time in times)
+
+    assert working.get(f"/tasks/{task_id}?as_of=1").json()["status"] == "succeeded"
+    assert working.get(f"/tasks/{task_id}", params=after).json()["result"]["status"] == "late"
+    waiting = working.get(f"/tasks/{task_id}", params=until).json()
+    assert (waiting["status"], waiting["state"], waiting["ready"], waiting["result"]) == (
+        "open",
+        "PENDING",
+        False,
+        None,
+    )
+    assert len(working.get(f"/events/{task_id}/contexts", params=after).json()["contexts"]) == 1
+    assert working.get(f"/events/{task_id}/contexts", params=until).json() == {"contexts": []}
+    for path in (f"/tasks/{task_id}", f"/events/{task_id}/contexts"):
+        assert working.get(path, params={"as_of": (before - timedelta(days=1)).isoformat()}).status_code == 404
+        assert working.get(path, params={"as_of": "99"}).status_code == 400

@@ -29,6 +29,7 @@ from application.use_cases.results import Found, search
 from application.use_cases.schedules import Clockwork, key_of
 from application.use_cases.schemas import check_schemas
 from application.use_cases.tasks import get_task
+from application.use_cases.time_travel import list_events_as_of, moment_of
 from domain.envelopes import Submission
 from domain.errors import Unavailable
 from infrastructure.container import Container
@@ -262,6 +263,11 @@ class Scenario:
             states=container.states(),
             registry=self._registry,
         )
+        container.events().caused_by([event.id], limit=10)
+        contexts = container.contexts()
+        ports = {"events": container.events(), "contexts": contexts, "promotions": container.promotions()}
+        moment = moment_of(container.events().now(), "events", **ports)
+        list_events_as_of(EventFilter(last=1), moment, limit=1, states=container.states(), contexts=contexts)
         container.claims().claimable(container.subscriptions()["orders"])
         container.claims().ranges("orders")
         container.contexts().ended(container.contexts().head() - 1, limit=10)

@@ -82,15 +82,11 @@ def groups(
 def show(event_id: Annotated[str, typer.Argument(help="The event's id.")], as_json: Json = False) -> None:
     """Tell the biography of a dead letter's event."""
     from application.use_cases.dead_letters import get_dead_letter
-    from interfaces.cli.commands.events import put_biography
+    from interfaces.cli.commands.explain import explain
 
     with opened() as container:
         get_dead_letter(event_id, events=container.events(), dead_letters=container.dead_letters())
-        biography = container.biography(event_id)
-    if as_json:
-        output.put(biography.json)
-    else:
-        put_biography(biography)
+    explain(event_id, as_json)
 
 
 @app.command()

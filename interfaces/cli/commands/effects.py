@@ -62,7 +62,7 @@ def show(effect_id: Id, as_json: Json = False) -> None:
     if as_json:
         output.put_json(life)
         return
-    put_state(life.state)
+    output.put(state_line(life.state))
     rows = [(step.attempt, step.phase, written(step.recorded_at), said(step.detail)) for step in life.steps]
     output.put_table(("attempt", "step", "time", "said"), rows)
 
@@ -92,11 +92,11 @@ def enable(url: Annotated[str, typer.Argument(help="The URL that answered 410.")
     output.say(f"calls to {url} are sent again" if changed else f"calls to {url} are sent already")
 
 
-def put_state(state: Any) -> None:
+def state_line(state: Any) -> str:
     """An effect for people, on a line."""
     due = f", due {written(state.due_at)}" if state.due_at else ""
     attempts = f" after {state.attempts} attempts" if state.attempts > 1 else ""
-    output.put(f"effect {state.effect_id}  {state.kind} {state.target}  {state.status}{attempts}{due}")
+    return f"effect {state.effect_id}  {state.kind} {state.target}  {state.status}{attempts}{due}"
 
 
 def said(detail: Any) -> str:

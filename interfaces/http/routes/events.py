@@ -1,16 +1,20 @@
 """POST and GET /events."""
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from application.appending import refusal_of
 from application.ports.event_log import Verdict
-from application.ports.task_states import EventFilter, EventState, TaskStatus
+from application.ports.task_states import EventFilter, TaskStatus
+from application.subscription import Selection
 from application.use_cases import events as use_cases
 from application.use_cases.tasks import ENDED
+from application.use_cases.time_travel import Moment, contexts_as_of, list_events_as_of, moment_of
 from domain.envelopes import Submission
 from domain.errors import (
     AtomicRefused,
@@ -21,12 +25,13 @@ from domain.errors import (
     Unavailable,
     UnknownType,
 )
-from domain.events import NewEvent
+from domain.events import NewEvent, RecordedEvent
 from interfaces.http import answers, bodies
 from interfaces.http.cursors import cursor_of, position_of
 from interfaces.http.dependencies import Api, api
-from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, SUBMIT
-from interfaces.http.fields import Name, Time
+from interfaces.http.documented import BATCH, CONTEXTS, EVENT, EVENTS, EXPLAIN, SUBMIT
+from interfaces.http.event_stream import EventStream, position_after, wants_stream
+from interfaces.http.fields import MAX_POSITION, AsOf, Name, Time
 from interfaces.http.waiting import seconds_to_wait, task_after
 
 router = APIRouter(tags=["events"])
@@ -70,6 +75,7 @@ async def post_events(request: Request, api: TheApi, *, atomic: bool = False) ->
 
 @router.get("/events", **EVENTS)
 def list_events(
+    request: Request,
     api: TheApi,
     type: Name = None,  # noqa: A002  # the parameter's name on the wire
     subject: Name = None,
@@ -78,17 +84,31 @@ def list_events(
     until: Time = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: str | None = None,
-    after: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_POSITION)] = None,
+    as_of: AsOf = None,
+    last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Events that fit, newest first, by pages; with `after`, a feed: oldest first from above that position."""
+    """Events that fit, newest first, by pages; with `after`, a feed: oldest first from above that position.
+
+    With `Accept: text/event-stream`, a stream of server-sent events without end, from above `Last-Event-ID`, else
+    `after`, else from now on; by type, subject, since and until.
+
+    With `as_of`, as it was then: those recorded by a time or up to a position of the log of events, and how far each
+    was: succeeded, failed, discarded, unrouted, or open, which is not ended by then.
+    """
     wanted = EventFilter(type=type, subject=subject, status=status, since=since, until=until)
+    if wants_stream(request.headers.get("accept", "")):
+        if status is not None or cursor is not None or as_of is not None:
+            raise InvalidRequest("A stream goes on by positions: leave out status, cursor and as_of.")
+        return _stream(wanted, position_after(last_event_id, after), request, api)
     if cursor is not None and after is not None:
         raise InvalidRequest("A listing goes on by its cursor, a feed by `after`: send one of them.")
-    before = position_of(cursor, wanted)
-    listed = api.states.find(wanted, limit=limit, before=before, after=after)
+    moment = None if as_of is None else moment_of(as_of, "events", **api.past_ports())
+    wanted = replace(wanted, last=None if moment is None else moment.events)
+    listed = _listed(wanted, moment, api, limit=limit, before=position_of(cursor, wanted), after=after)
     full = len(listed) == limit
-    next_page = cursor_of(listed[-1].event.position, wanted) if full and after is None else None
-    headers = answers.link(next_page, limit, wanted)
+    next_page = cursor_of(listed[-1][0].position, wanted) if full and after is None else None
+    headers = answers.link(next_page, limit, wanted, as_of)
     if after is not None:
         headers[answers.LOG_ID] = api.log_ids.of("events")
     return answers.spliced(answers.events_json(listed, next_page), headers)
@@ -99,14 +119,45 @@ def get_event(event_id: str, api: TheApi) -> Response:
     """One event with its status, its data to the letter."""
     event = use_cases.get_event(event_id, events=api.events)
     [state] = api.states.of([event])
-    return answers.spliced(answers.event_json(EventState(event, state)))
+    return answers.spliced(answers.event_json(event, state.status))
 
 
 @router.get("/events/{event_id}/contexts", **CONTEXTS)
-def get_contexts(event_id: str, api: TheApi) -> Response:
-    """Every context of an event, newest first: each attempt, live and replayed."""
-    rows = use_cases.contexts_of(event_id, events=api.events, contexts=api.contexts)
+def get_contexts(event_id: str, api: TheApi, as_of: AsOf = None) -> Response:
+    """Every context of an event, newest first: each attempt, live and replayed.
+
+    With `as_of`, those that there were by a time, or up to a position of the log of contexts.
+    """
+    if as_of is None:
+        rows = use_cases.contexts_of(event_id, events=api.events, contexts=api.contexts)
+    else:
+        rows = contexts_as_of(event_id, as_of, **api.past_ports())
     return answers.spliced(answers.contexts_json(rows))
+
+
+@router.get("/events/{event_id}/explain", **EXPLAIN)
+def explain(event_id: str, api: TheApi) -> Response:
+    """An event's biography: how it came, each run node by node, what was decided, what it caused."""
+    return answers.spliced(api.biography(event_id).json)
+
+
+def _stream(wanted: EventFilter, after: int | None, request: Request, api: Api) -> Response:
+    log_id = {answers.LOG_ID: api.log_ids.of("events")}
+    where = {name: value for name, value in (("type", wanted.type), ("subject", wanted.subject)) if value is not None}
+    selection = Selection(where=where, since=wanted.since, until=wanted.until, after=api.feed.join(after))
+    return EventStream(api.feed, selection, admit=partial(request.state.guard.admit, request.scope), log_id=log_id)
+
+
+def _listed(
+    wanted: EventFilter, moment: Moment | None, api: Api, *, limit: int, before: int | None, after: int | None
+) -> list[tuple[RecordedEvent, str]]:
+    if moment is None:
+        listed = api.states.find(wanted, limit=limit, before=before, after=after)
+        return [(each.event, each.state.status) for each in listed]
+    past = list_events_as_of(
+        wanted, moment, limit=limit, before=before, after=after, states=api.states, contexts=api.contexts
+    )
+    return [(each.event, each.status) for each in past]
 
 
 async def _verdict_on(submission: Submission, api: Api) -> Verdict:
