@@ -45,6 +45,7 @@ def promote_replay(
 
 
 def roll_back(
+    generation: int | None = None,
     *,
     builder: IndexBuilder,
     auditor: Auditor,
@@ -53,12 +54,14 @@ def roll_back(
     """Let the results hold that held before the generation that was promoted last. Its contexts stay.
 
     Raises:
-        InvalidReplay: nothing is promoted.
+        InvalidReplay: nothing is promoted, or another than the given generation was promoted last.
         NotCaughtUp, ViewChanged, Unavailable: as for a promotion.
     """
     current = builder.promotions.current()
     if not current.promoted:
         raise InvalidReplay("No replay is promoted, so there is nothing to go back from.")
+    if generation not in {None, current.promoted[0]}:
+        raise InvalidReplay(f"Replay {generation} was not promoted last: replay {current.promoted[0]} was.")
     wanted = View(id=current.id + 1, promoted=current.promoted[1:], action="rollback", generation=current.promoted[0])
     return _change(wanted, builder=builder, auditor=auditor, build=build)
 

@@ -217,7 +217,7 @@ def test_a_replay_is_promoted_over_http_once_its_index_was_built(http: Http):
     promoted = http.post("", path="/replays/1/promote")
     again = http.post("", path="/replays/1/promote")
     listed = http.get("/replays").json()
-    back = http.post("", path="/replays/rollback")
+    back = http.post("", path="/replays/1/rollback")
 
     assert (early.status_code, problem(early)["type"]) == (409, "/problems/not-caught-up")
     assert "playhead replay promote 1" in early.json()["detail"]
@@ -225,5 +225,5 @@ def test_a_replay_is_promoted_over_http_once_its_index_was_built(http: Http):
     assert (again.status_code, problem(again)["type"]) == (400, "/problems/invalid-replay")
     assert listed["view"] == [1]
     assert (back.json()["view"], back.json()["action"]) == ([], "rollback")
-    assert http.post("", path="/replays/rollback").status_code == 400
+    assert http.post("", path="/replays/1/rollback").status_code == 400
     assert http.post("", path="/replays/7/promote").status_code == 404

@@ -215,6 +215,16 @@ def test_without_a_promotion_there_is_nothing_to_go_back_from(site: Site) -> Non
         site.roll_back()
 
 
+def test_one_goes_back_from_the_replay_that_was_promoted_last_alone(site: Site) -> None:
+    first, second = site.replay(3), site.replay(4)
+    site.promote(first)
+    site.promote(second)
+
+    with pytest.raises(InvalidReplay, match="not promoted last: replay 2 was"):
+        site.roll_back(generation=first.id)
+    assert site.roll_back(generation=second.id).promoted == (first.id,)
+
+
 def test_where_nothing_may_be_built_a_promotion_waits_for_its_index(site: Site) -> None:
     replay = site.replay(3)
 

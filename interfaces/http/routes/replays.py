@@ -72,10 +72,10 @@ def promote(replay_id: Id, api: TheApi, auditor: Annotated[Auditor, Depends(audi
     return ViewAnswer.of(view)
 
 
-@router.post("/rollback", **PROMOTION)
-def rollback(api: TheApi, auditor: Annotated[Auditor, Depends(auditor)]) -> ViewAnswer:
-    """Let the results hold that held before the last promotion. Nothing is deleted."""
-    return ViewAnswer.of(roll_back(builder=api.index_builder(), auditor=auditor, build=False))
+@router.post("/{replay_id}/rollback", **PROMOTION)
+def rollback(replay_id: Id, api: TheApi, auditor: Annotated[Auditor, Depends(auditor)]) -> ViewAnswer:
+    """Let the results hold that held before this replay, which was promoted last. Nothing is deleted."""
+    return ViewAnswer.of(roll_back(replay_id, builder=api.index_builder(), auditor=auditor, build=False))
 
 
 @router.get("/stale", **STALE)
