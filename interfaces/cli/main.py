@@ -19,6 +19,7 @@ from interfaces.cli.commands import (
     keys,
     operations,
     pipelines,
+    replay_runs,
     replays,
     run,
     schedules,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 for commands in (run.app, sending.app, search.app, verify.app, operations.app):
     app.registered_commands += commands.registered_commands
+replays.app.registered_commands += replay_runs.app.registered_commands
 for name, group in (
     ("events", events.app),
     ("dead", dead.app),

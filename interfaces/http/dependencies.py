@@ -13,6 +13,7 @@ from application.follower import Follower
 from application.ports.audit import Audit
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
+from application.ports.controls import Controls
 from application.ports.dead_letters import DeadLetters
 from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger
@@ -51,6 +52,7 @@ class Api:
     replays: Replays
     promotions: Promotions
     index_builder: Callable[[], IndexBuilder]
+    controls: Controls
     plan_replay: Callable[[], Callable[..., Plan]]
     compare_replay: Callable[[], Callable[..., Comparison]]
     dispatcher: Dispatcher
@@ -81,6 +83,7 @@ class Api:
             replays=container.replays(),
             promotions=container.promotions(),
             index_builder=container.index_builder,
+            controls=container.controls(),
             plan_replay=container.plan_replay,
             compare_replay=container.compare_replay,
             dispatcher=container.dispatcher(),
@@ -103,6 +106,14 @@ class Api:
             "states": self.states,
             "registry": self.registry,
         }
+
+    def replay_ports(self) -> dict[str, Any]:
+        """What looking how far a replay is touches."""
+        return {"claims": self.claims, "events": self.events, "contexts": self.contexts, "replays": self.replays}
+
+    def control_ports(self) -> dict[str, Any]:
+        """What an operator's decision about a replay touches."""
+        return {"replays": self.replays, "claims": self.claims, "controls": self.controls}
 
     def effect_ports(self) -> dict[str, Any]:
         """What reading effects touches."""

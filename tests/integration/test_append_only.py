@@ -18,6 +18,7 @@ TABLES = {
     "events": "position",
     "task_contexts": "position",
     "replays": "id",
+    "replay_decisions": "id",
     "effect_ledger": "position",
     "endpoints": "position",
     "seals": "log",
@@ -39,6 +40,7 @@ def filled(sql_store: SqlStore) -> SqlStore:
     assert sql_store.claims.complete(claim, Completion(contexts=contexts))
     sql_store.replays.create(Selection(), {}, 2)
     sql_store.promotions.append(View(id=1, promoted=(1,), action="promote", generation=1))
+    sql_store.replays.decide(1, "effects", "skip")
     sql_store.ledger.write(
         NewEntry(
             effect_id=event_id(1), context_position=1, event_id=event_id(2), kind="email", target="a@b.c", attempt=1,
@@ -57,6 +59,7 @@ def contents(store: SqlStore) -> list[object]:
         store.events.read(Selection(), limit=9),
         store.contexts.read(Selection(), limit=9),
         store.replays.list(),
+        store.replays.decided(1),
         store.ledger.of_contexts([1]),
         store.ledger.is_disabled("https://example.org/"),
         store.seals.read("events", after=0, limit=9),
@@ -76,6 +79,8 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM task_contexts",
         "UPDATE replays SET count = 0",
         "DELETE FROM replays",
+        "UPDATE replay_decisions SET value = 'live'",
+        "DELETE FROM replay_decisions",
         "UPDATE effect_ledger SET phase = 'done'",
         "DELETE FROM effect_ledger",
         "UPDATE endpoints SET enabled = NOT enabled",

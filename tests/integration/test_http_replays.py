@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from application.use_cases.replay import run_replay
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
 from tests.end_to_end.processes import wait_until
 from tests.integration.http import Http, problem, served
+from tests.replays import run_through
 
 
 class Thing(BaseModel):
@@ -48,10 +48,7 @@ def thing(n: int) -> dict[str, object]:
 
 def run(http: Http, replay_id: int) -> None:
     """What `playhead replay run` does."""
-    container = http.container
-    replay = container.replays().get(replay_id)
-    assert replay is not None
-    run_replay(container.replay_engine(replay), auditor=container.auditor(), progress=lambda _: None)
+    assert run_through(http.container, replay_id) == "done"
 
 
 def test_a_replay_is_planned_and_listed_and_its_status_told(http: Http) -> None:

@@ -18,9 +18,9 @@ from application.use_cases.replay import (
     plan_replay,
     replay_status,
     require_same_code,
-    run_replay,
     subscription_of,
 )
+from application.use_cases.replay_run import run_replay
 from domain.errors import InvalidReplay, NotFound
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
@@ -28,6 +28,7 @@ from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from playhead import EmitEvent, TaskContext
 from tests.factories import NewEventFactory
+from tests.replays import memory_run
 from tests.unit.engines import engine_of
 
 
@@ -101,12 +102,9 @@ def require_code(store: MemoryStore, replay, registry: PipelineRegistry) -> None
     require_same_code(replay, events=store.events, registry=registry, fingerprints=fingerprints)
 
 
-def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
-    subscription = subscription_of(replay, batch=batch, lease=30)
-    engine = engine_of(store, Processor(registry_of(*nodes or (double,)), generation=replay.id), subscription)
-    seen: list[int] = []
-    run_replay(engine, auditor=Auditor("cli:somebody", store.audit), progress=seen.append)
-    return seen
+def run(store: MemoryStore, replay, *nodes) -> None:
+    processor = Processor(registry_of(*nodes or (double,)), generation=replay.id)
+    assert run_replay(memory_run(store, replay, processor)) == "done"
 
 
 def status(store: MemoryStore, replay):
