@@ -231,3 +231,12 @@ def test_the_logs_clock_is_the_one_that_events_are_recorded_by(store: Store):
     store.events.append([NewEventFactory()])
     [event] = store.events.read(Selection(), limit=1)
     assert before <= event.recorded_at <= store.events.now()
+
+
+def test_the_nth_selected_event_is_found(store: Store):
+    for type_ in ("a", "b", "a", "a"):
+        append(store, type=type_)
+    everything, some = Selection(), Selection(where={"type": "a"}, after=1, last=4)
+    assert [store.events.nth(everything, number) for number in (1, 4, 5)] == [1, 4, None]
+    assert [store.events.nth(some, number) for number in (1, 2, 3)] == [3, 4, None]
+    assert [store.events.nth(Selection(positions=(2, 4)), number) for number in (1, 2, 3)] == [2, 4, None]

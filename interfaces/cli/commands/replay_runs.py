@@ -1,6 +1,7 @@
 """replay run, pause, resume, abort, status: a planned replay is worked, here or by child processes."""
 
 import json
+import os
 import re
 import signal
 import sys
@@ -284,7 +285,7 @@ def _stop_on_signals() -> Iterator[_Stop]:
 
 def _stop_at_the_end_of_input(stop: _Stop) -> None:
     """Nothing is ever written there: it ends when the parent closes it, or dies."""
-    while sys.stdin.buffer.read(1):
+    while os.read(sys.stdin.fileno(), 1):  # past Python's buffer, whose lock would be held when the process ends
         pass
     stop()
 
