@@ -14,7 +14,7 @@ from application.ports.task_states import TaskStates
 from application.subscription import Selection, Subscription
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.comparing import DryRun
-from application.use_cases.effects import EFFECTS
+from application.use_cases.effects import carrier_of
 from application.use_cases.replay import get_replay, is_done, require_same_code, sample_of, subscription_of
 from application.use_cases.replay_run import EndedEvents
 from domain.errors import InvalidReplay
@@ -138,7 +138,7 @@ def effects_of(replay: Replay, *, batch: int, lease: float) -> tuple[Subscriptio
             lease=lease, retry=retry,
         ),
         Subscription(
-            name=f"replay-{replay.id}-{EFFECTS}", log="task_contexts", selection=Selection(where=calls), batch=1,
+            name=carrier_of(replay.id), log="task_contexts", selection=Selection(where=calls), batch=1,
             lease=lease, retry=retry,
         ),
     )  # fmt: skip
@@ -147,7 +147,7 @@ def effects_of(replay: Replay, *, batch: int, lease: float) -> tuple[Subscriptio
 def names_of(replay: Replay, *, claims: Claims) -> list[str]:
     """The subscriptions of a replay that are registered: its own, and those of its effects where they are live."""
     name = f"replay-{replay.id}"
-    return list(claims.backlog([name, f"{name}-{FOLLOW_UPS}", f"{name}-{EFFECTS}"]))
+    return list(claims.backlog([name, f"{name}-{FOLLOW_UPS}", carrier_of(replay.id)]))
 
 
 def free_the_dead(replay: Replay, *, claims: Claims, is_dead: Callable[[str], bool]) -> None:
