@@ -350,6 +350,7 @@ def _put_status(
     found = replay_status(
         replay,
         subscription=subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
+        promotions=container.promotions(),
         **ports,
     )
     progress = replay_progress(replay, events=container.events(), replays=container.replays(), **ports)
