@@ -88,6 +88,8 @@ class Crew:
             raise Misconfigured(f"The processes of the replay end before they begin: {member.how_it_died()}.")
         if now - member.died_at < REPLACE_SECONDS:
             return member
+        member.dismiss()
+        member.close()
         return self._started(tries=1 if member.begun else member.tries + 1)
 
     def _started(self, *, tries: int = 1) -> "_Member":
@@ -158,9 +160,13 @@ class _Member:
             self.process.wait()
             return False
         finally:
-            self.reader.join()
-            _pipe(self.process.stdout).close()
+            self.close()
         return True
+
+    def close(self) -> None:
+        """Close what it was listened to by, once it has ended."""
+        self.reader.join()
+        _pipe(self.process.stdout).close()
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
