@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from scripts.benchmarks import (
 
 EVENTS = 27_004 + 626
 """A month's flights, and their follow-ups."""
-SLOW, SLOW_RATE = 200, 20
+SLOW, SLOW_RATE = 100, 20
 """Events that are sent one by one to see how long each takes, and how many of them a second."""
 
 
@@ -43,10 +44,7 @@ def measure_replay(modes: list[str], rounds: int, workers: int) -> None:
                 site.month()
                 # In turn the first: machines drift.
                 for name in sorted(found, reverse=bool(number % 2)):
-                    with ExitStack() as beside:
-                        if name == "beside":
-                            site.replay(workers, beside)
-                        figures = site.measured()
+                    figures = site.measured(workers if name == "beside" else 0)
                     found[name].append(figures)
                     print(f"round {number + 1} {mode} {name}: {json.dumps(figures)}", file=sys.stderr)
         for name, rows in found.items():
@@ -109,8 +107,17 @@ class Site:
                 raise SystemExit(f"not done after {PATIENCE} s: {backlogs}")
             time.sleep(0.02)
 
-    def replay(self, workers: int, stack: ExitStack) -> None:
-        """Start a replay of all there is; it runs until the stack is closed."""
+    @contextmanager
+    def replaying(self, workers: int) -> Iterator[None]:
+        """Run a replay of all there is for as long as the block runs; with no workers there is none."""
+        with ExitStack() as stack:
+            if workers:
+                self.start_replay(workers, stack)
+            yield
+            if workers and json.loads(self.command("replay", "status", str(self.replay_id), "--json"))["done"]:
+                print("the replay was done before the live events were", file=sys.stderr)
+
+    def start_replay(self, workers: int, stack: ExitStack) -> None:
         self.replay_id = json.loads(self.command("replay", "plan", "--all", "--json"))["id"]
         arguments = ["replay", "run", str(self.replay_id), "--workers", str(workers)]
         log = self.home / "replay.log"
@@ -124,17 +131,18 @@ class Site:
             return 0
         return sum(count for _, _, count in self.container.contexts().summary(self.replay_id))
 
-    def measured(self) -> dict[str, float]:
-        slow = self.latencies()
-        before = self.replayed()
-        seconds = self.month()
-        if self.replay_id and "done" in self.command("replay", "status", str(self.replay_id)).split(",")[0]:
-            print("the replay was done before the month was", file=sys.stderr)
+    def measured(self, workers: int) -> dict[str, float]:
+        with self.replaying(workers):
+            slow = self.latencies()
+        with self.replaying(workers):
+            before = self.replayed()
+            seconds = self.month()
+            replayed = self.replayed() - before
         return {
             "live_per_second": round(EVENTS / seconds),
             "median_ms": round(1000 * statistics.median(slow), 1),
             "p95_ms": round(1000 * statistics.quantiles(slow, n=20)[-1], 1),
-            "replayed_per_second": round((self.replayed() - before) / seconds),
+            "replayed_per_second": round(replayed / seconds),
         }
 
     def latencies(self) -> list[float]:

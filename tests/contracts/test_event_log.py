@@ -169,6 +169,16 @@ def test_a_list_of_positions_may_be_longer_than_a_page(store: Store):
     assert store.events.count(selection) == {"order.placed": 12}
 
 
+def test_a_list_of_positions_may_be_longer_than_databases_take_parameters(store: Store):
+    for _ in range(3):
+        append(store)
+    listed = Selection(positions=tuple(range(1, 100_001)))
+    assert positions(store, positions=listed.positions) == [1, 2, 3]
+    assert positions(store, positions=listed.positions, where={"source": "shop"}) == [1, 2, 3]
+    assert store.events.count(listed) == {"order.placed": 3}
+    assert store.events.nth(listed, 2) == 2
+
+
 def test_a_stream_gives_all_selected_events_a_page_at_a_time(store: Store):
     store.events.append([NewEventFactory(type="ab"[number % 2]) for number in range(11)])
     odd = Selection(where={"type": "a"}, after=1)
