@@ -313,3 +313,26 @@ def test_the_status_is_followed_until_the_end(make: Make):
         assert command.wait(timeout=30) == 0
     assert "replay 1: done, 500 of 500" in done.err
     assert "live lag" in done.err
+
+
+def test_a_replay_claims_nothing_while_live_events_wait_and_are_worked(make: Make):
+    ground = make(seconds=0.01, CLAIM_BATCH=20)
+    ground.append(100)
+    ground.work_live()
+    replay = ground.planned()
+    ground.append(800, first=100)
+    with ground.started("run", replay, "--yield-above", "50") as command:
+        worker = threading.Thread(target=ground.work_live)
+        worker.start()
+        seen = []
+        while worker.is_alive():
+            backlog = ground.store.claims.backlog(["things"])["things"]
+            seen.append((ground.ended(1), backlog.head - backlog.cursor))
+            time.sleep(0.1)
+        worker.join()
+        assert command.wait(timeout=60) == 0
+    # Where only a few wait, both work.
+    assert all(replayed == 0 for replayed, waiting in seen if waiting > 100)
+    assert "live traffic goes first: waits;" in ground.said
+    assert "goes on" in ground.said
+    assert ground.ended(1) == 100
