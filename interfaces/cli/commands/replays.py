@@ -198,8 +198,6 @@ def diff(
         raise typer.Exit(output.SOME_FAILED)
 
 
-
-
 def _positions(text: str | None) -> tuple[int | None, int | None]:
     from domain.errors import InvalidRequest
 
