@@ -1,5 +1,6 @@
 """Running a replay with real processes: killed, paced, stepped, paused, aborted; on both databases."""
 
+import fcntl
 import json
 import random
 import signal
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from application.subscription import Selection
+from infrastructure.sql.engine import open_lock
 from infrastructure.sql.store import SqlStore
 from tests.cli import command_line
 from tests.end_to_end.processes import wait_until
@@ -336,3 +339,28 @@ def test_a_replay_claims_nothing_while_live_events_wait_and_are_worked(make: Mak
     assert "live traffic goes first: waits;" in ground.said
     assert "goes on" in ground.said
     assert ground.ended(1) == 100
+
+
+@contextmanager
+def unusable(store: SqlStore) -> Iterator[None]:
+    """Nobody can write to the database."""
+    if store.database.is_postgres:
+        with store.engine.begin() as connection:
+            connection.execute(text("LOCK TABLE claims, subscriptions IN ACCESS EXCLUSIVE MODE"))
+            yield
+        return
+    with open_lock(store.database.url.database, "writer") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_a_database_that_is_away_is_waited_for(make: Make):
+    ground = make(seconds=0.01, CLAIM_BATCH=20)
+    ground.append(300)
+    with ground.started("run", ground.planned(), "--workers", "2") as command:
+        wait_until(lambda: ground.ended(1) > 0)
+        with unusable(ground.store):
+            wait_until(lambda: "waits up to five minutes for the database" in ground.said, seconds=30)
+        assert command.wait(timeout=60) == 0
+    assert ground.contexts(1) == {position: ["completed"] for position in range(1, 301)}
+    assert "goes on" in ground.said
