@@ -13,6 +13,8 @@ from domain.errors import InvalidReplay, Misconfigured, NotFound, PlayheadError,
 
 DRAIN_SECONDS = 15.0
 """How long a child that was told to stop may go on with its run; then it is killed."""
+STOPPED = "stopped"
+"""How a child ends that was told to stop."""
 REPLACE_SECONDS = 1.0
 """After how long a child that died is replaced."""
 _TRIES = 3
@@ -66,7 +68,7 @@ class Crew:
                 self._members = [self._looked_after(member) for member in self._members]
                 progress()
                 time.sleep(_LOOK_SECONDS)
-            return "stopped"
+            return STOPPED
         finally:
             self._dismiss()
 
@@ -134,7 +136,8 @@ class _Member:
             self.told(*said["told"])
         if "refused" in said:
             self.refused = said
-        self.end = said.get("end", self.end)
+        if said.get("end") != STOPPED:  # by somebody else: the work has not ended, and another goes on
+            self.end = said.get("end", self.end)
 
     @property
     def has_spoken(self) -> bool:

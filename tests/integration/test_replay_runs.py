@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import random
 import signal
 import threading
@@ -364,3 +365,16 @@ def test_a_database_that_is_away_is_waited_for(make: Make):
         assert command.wait(timeout=60) == 0
     assert ground.contexts(1) == {position: ["completed"] for position in range(1, 301)}
     assert "goes on" in ground.said
+
+
+def test_a_worker_that_is_stopped_alone_is_replaced(make: Make):
+    ground = make(seconds=0.01, CLAIM_BATCH=20)
+    ground.append(400)
+    with ground.started("run", ground.planned(), "--workers", "2") as command:
+        wait_until(lambda: ground.ended(1) > 0)
+        stopped = children_of(command.pid)[0]
+        os.kill(stopped, signal.SIGTERM)
+        wait_until(lambda: not is_alive(stopped))
+        assert command.wait(timeout=60) == 0
+    assert f"process {stopped} ended with 0; another takes its place" in ground.said
+    assert ground.contexts(1) == {position: ["completed"] for position in range(1, 401)}
