@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from domain.context import TaskContext
 from domain.effects import IndexDocument
+from domain.fingerprints import ALTERNATIVES
 from domain.pipeline import Node, fold
 
 
@@ -20,8 +21,8 @@ class Route:
 
     name: str
     choose: Callable[[TaskContext], str]
-    branches: Mapping[str, tuple[Node, ...]]
-    otherwise: tuple[Node, ...] | None = None
+    branches: Mapping[str, tuple[Node, ...]] = field(metadata=ALTERNATIVES)
+    otherwise: tuple[Node, ...] | None = field(default=None, metadata=ALTERNATIVES)
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -1,11 +1,9 @@
 """Pipeline and Node: an ordered fold of pure steps over one event."""
 
-import hashlib
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import BaseModel
@@ -14,6 +12,7 @@ from pydantic_core import to_json
 from domain.context import TaskContext
 from domain.errors import InvalidPipeline, PlayheadError
 from domain.events import RecordedEvent
+from domain.fingerprints import PipelineCode, code_of
 from domain.retry import Retry
 from domain.schedule import Schedule
 from domain.upcasting import Schema
@@ -199,25 +198,17 @@ class Pipeline:
         return context
 
     @cached_property
+    def code(self) -> PipelineCode:
+        """This pipeline's code, part by part, as it was when it was first asked for."""
+        return code_of(self)
+
+    @property
     def fingerprint(self) -> str:
-        """Names this pipeline's code: nodes with their source and parameters, schemas, document.
+        """Names this pipeline's code: nodes, parameters, schemas, document, and all that they reach.
 
         Equal code has an equal fingerprint on every machine. Libraries that nodes call are not seen.
         """
-        parts = {
-            "name": self.name,
-            "schemas": {
-                type_: [
-                    schema.version,
-                    schema.model.model_json_schema(),
-                    *map(_source, schema.upcasters.values()),
-                ]
-                for type_, schema in sorted(self.schemas.items())
-            },
-            "nodes": [_identity(inner) for inner in self.nodes],
-            "document": self.document and [_source(self.document), _schema(self.document_model)],
-        }
-        return hashlib.sha256(to_json(parts)).hexdigest()[:16]
+        return self.code.fingerprint
 
 
 def fold(nodes: tuple[Node, ...], context: TaskContext, observe: Observer | None = None) -> TaskContext:
@@ -248,38 +239,3 @@ def walk(nodes: tuple[Node, ...]) -> Iterator[Node]:
     for outer in nodes:
         yield outer
         yield from walk(getattr(outer, "nodes", ()))
-
-
-def _schema(model: type[BaseModel] | None) -> Any:
-    return model and model.model_json_schema()
-
-
-def _identity(value: Any) -> Any:
-    """What makes a node, a parameter or a function the one it is, as JSON; equal code gives equal identities."""
-    if isinstance(value, FunctionNode):
-        return [value.name, _source(value.function)]
-    if isinstance(value, type) and issubclass(value, BaseModel):
-        return value.model_json_schema()
-    if is_dataclass(value) and not isinstance(value, type):
-        return [_source(type(value)), {item.name: _identity(getattr(value, item.name)) for item in fields(value)}]
-    if isinstance(value, Mapping):
-        return {str(key): _identity(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_identity(inner) for inner in value]
-    if isinstance(value, set | frozenset):
-        return sorted(map(repr, value))
-    if isinstance(value, partial):
-        return [_identity(value.func), _identity(value.args), _identity(value.keywords)]
-    if callable(value) or repr(value) == object.__repr__(value):
-        return _source(value)
-    return repr(value)
-
-
-def _source(thing: Any) -> str:
-    """The source of a function or class; where there is none (built interactively), its compiled code."""
-    try:
-        return inspect.getsource(thing if inspect.isroutine(thing) or isinstance(thing, type) else type(thing))
-    except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        named = getattr(thing, "__qualname__", type(thing).__qualname__)
-        return repr((code.co_code, code.co_consts, code.co_names)) if code else named

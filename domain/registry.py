@@ -5,7 +5,10 @@ from difflib import get_close_matches
 
 from domain.errors import InvalidPipeline, NotFound, UnknownType
 from domain.events import NewEvent, RecordedEvent
-from domain.pipeline import Pipeline
+from domain.fingerprints import PipelineCode
+from domain.nodes import ElasticsearchIndexNode
+from domain.pipeline import Pipeline, walk
+from domain.source import forget
 
 
 class PipelineRegistry:
@@ -19,6 +22,7 @@ class PipelineRegistry:
         self._by_name: dict[str, Pipeline] = {}
         self._by_type: dict[str, Pipeline] = {}
         self._schedules: set[str] = set()
+        self._prepared: dict[str, Pipeline] = {}
         for pipeline in pipelines:
             if pipeline.name in self._by_name:
                 raise InvalidPipeline(f"Two pipelines are called {pipeline.name!r}.")
@@ -53,6 +57,33 @@ class PipelineRegistry:
             known = ", ".join(sorted(self._by_name)) or "none"
             raise NotFound(f"No pipeline is called {name!r}; loaded are: {known}.")
         return self._by_name[name]
+
+    def prepared(self, name: str) -> Pipeline:
+        """The pipeline of this name as it is run: with the node that makes its result searchable, unless it has one.
+
+        It is made once, so that its code is read once: before anything runs that may change what it reaches.
+
+        Raises:
+            NotFound: none is loaded.
+        """
+        pipeline = self.named(name)
+        if name not in self._prepared:
+            has_one = any(isinstance(node, ElasticsearchIndexNode) for node in walk(pipeline.nodes))
+            prepared = pipeline if has_one else pipeline.add_node(ElasticsearchIndexNode(pipeline.document))
+            self._prepared.setdefault(name, prepared)
+        return self._prepared[name]
+
+    @property
+    def codes(self) -> dict[str, PipelineCode]:
+        """The code of each pipeline as it is run here, by its name."""
+        codes = {name: self.prepared(name).code for name in self._by_name}
+        forget()  # pipelines share modules; from now on nobody asks for a source
+        return codes
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The fingerprint of each pipeline as it is run here, by its name."""
+        return {name: code.fingerprint for name, code in self.codes.items()}
 
     def get_pipeline(self, event: NewEvent | RecordedEvent) -> Pipeline:
         """The pipeline that events of this one's type have today.

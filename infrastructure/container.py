@@ -34,7 +34,7 @@ from application.subscription import Selection, Subscription, subscription_with,
 from application.sweep import Sweeper
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
-from application.use_cases.comparing import DryRun
+from application.use_cases.comparing import DryRun, compare_held
 from application.use_cases.corpus import export_corpus
 from application.use_cases.effect_states import DECLARES_CALLS
 from application.use_cases.effects import EFFECTS, carry_out
@@ -47,6 +47,7 @@ from application.use_cases.replaying import Effects, begin_replay, bounded, effe
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
 from application.use_cases.sealing import SEALING, places, seal_rows
+from application.use_cases.staleness import find_stale, stale_positions
 from domain.effects import Email, HttpCall
 from domain.outgoing import allowed_of
 from domain.registry import PipelineRegistry
@@ -322,6 +323,7 @@ class Container(containers.DeclarativeContainer):
     states = store.provided.states
     replays = store.provided.replays
     promotions = store.provided.promotions
+    codes = store.provided.codes
     dead_letters = store.provided.dead_letters
     controls = store.provided.controls
     ledger = store.provided.ledger
@@ -380,7 +382,7 @@ class Container(containers.DeclarativeContainer):
     watchdog = providers.Singleton(
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
-    fingerprints = providers.Callable(lambda registry: Processor(registry).fingerprints(), registry)
+    fingerprints = registry.provided.fingerprints
     dry_run = providers.Callable(_dry_run, registry, settings)
     export_corpus = providers.Callable(
         partial,
@@ -393,6 +395,12 @@ class Container(containers.DeclarativeContainer):
         fingerprints=fingerprints,
         dry_run=dry_run,
     )
+    find_stale = providers.Callable(
+        partial, find_stale, contexts=contexts, events=events, codes=codes, promotions=promotions, registry=registry
+    )
+    stale = providers.Callable(
+        partial, stale_positions, contexts=contexts, codes=codes, promotions=promotions, registry=registry
+    )
     plan_replay = providers.Callable(
         partial,
         plan_replay,
@@ -403,7 +411,11 @@ class Container(containers.DeclarativeContainer):
         replays=replays,
         registry=registry,
         fingerprints=fingerprints,
+        stale=stale,
         dry_run=dry_run,
+    )
+    compare_held = providers.Callable(
+        partial, compare_held, events=events, contexts=contexts, promotions=promotions, dry_run=dry_run
     )
     compare_replay = providers.Callable(
         partial,
@@ -452,6 +464,7 @@ class Container(containers.DeclarativeContainer):
         replays=replays,
         claims=claims,
         events=events,
+        codes=codes,
         registry=registry,
         fingerprints=fingerprints,
         is_dead=providers.Object(is_surely_dead),

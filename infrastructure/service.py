@@ -25,7 +25,7 @@ class Service:
         self._engine_runs = False
 
     def prepare(self, *, migrate: bool) -> None:
-        """Make sure of the pipelines, the database and its migrations, and register the subscriptions.
+        """Make sure of the pipelines, the database and its migrations, and register the subscriptions and the code.
 
         Raises:
             Misconfigured: migrations are missing and `migrate` is not set, pipelines cannot be loaded, or the
@@ -35,7 +35,7 @@ class Service:
         """
         container = self._container
         container.fields()  # two documents that disagree on a field stop the start
-        container.fingerprints()  # and so does a pipeline that cannot be prepared
+        codes = container.registry().codes  # and so does a pipeline that cannot be prepared
         cron.require_readable(container.registry())
         store = container.store()
         if migrate:
@@ -44,6 +44,7 @@ class Service:
         if container.settings().durability == "durable":
             store.require_durable()
         collect_rarely()
+        store.codes.register(codes.values())
         store.claims.register(container.subscriptions().values())
 
     def open_index(self) -> None:

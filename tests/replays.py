@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from application.auditor import Auditor
 from application.ports.replays import Replay
 from application.use_cases.replay import subscription_of
 from application.use_cases.replay_run import Conditions, EndedEvents, Pace, ReplayRun, run_replay
 from application.use_cases.replaying import Begun, RunReplay, begin_replay, bounded
+from domain.registry import PipelineRegistry
 from infrastructure.container import Container
-from infrastructure.memory.store import MemoryStore
 from tests.unit.engines import engine_of
 
 
@@ -17,8 +18,8 @@ def run_through(container: Container, replay_id: int) -> str:
     return run_replay(container.replay_run(begun.replay))
 
 
-def memory_begin(store: MemoryStore, command: RunReplay, processor: Any, registry: Any, auditor: Any) -> Begun:
-    """Begin a replay in memory, where nobody is known to be dead."""
+def memory_begin(store: Any, command: RunReplay, registry: PipelineRegistry, auditor: Auditor) -> Begun:
+    """Begin a replay where nobody is known to be dead."""
     return begin_replay(
         command,
         batch=3,
@@ -26,17 +27,18 @@ def memory_begin(store: MemoryStore, command: RunReplay, processor: Any, registr
         replays=store.replays,
         claims=store.claims,
         events=store.events,
+        codes=store.codes,
         registry=registry,
-        fingerprints=processor.fingerprints(),
+        fingerprints=registry.fingerprints,
         auditor=auditor,
         is_dead=lambda _: False,
     )
 
 
 def memory_run(
-    store: MemoryStore, replay: Replay, processor: Any, *, batch: int = 3, last: int | None = None, **how: Any
+    store: Any, replay: Replay, processor: Any, *, batch: int = 3, last: int | None = None, **how: Any
 ) -> ReplayRun:
-    """What a process runs a replay in memory with; `how` goes to its conditions."""
+    """What a process runs a replay with; `how` goes to its conditions."""
     subscription = bounded(subscription_of(replay, batch=batch, lease=30), last)
     store.claims.register([subscription])
     pace = how.pop("pace", None) or Pace(one_by_one=how.get("max_failures") is not None)

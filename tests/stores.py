@@ -15,6 +15,7 @@ from application.ports.dead_letters import DeadLetters
 from application.ports.effect_ledger import EffectLedger
 from application.ports.event_log import EventLog
 from application.ports.log_ids import LogIds
+from application.ports.pipeline_codes import PipelineCodes
 from application.ports.promotions import Promotions
 from application.ports.replays import Replays
 from application.ports.seals import Seals
@@ -34,6 +35,7 @@ class Store:
     states: TaskStates
     replays: Replays
     promotions: Promotions
+    codes: PipelineCodes
     dead_letters: DeadLetters
     controls: Controls
     ledger: EffectLedger
@@ -68,6 +70,7 @@ def of_memory() -> Store:
         states=store.states,
         replays=store.replays,
         promotions=store.promotions,
+        codes=store.codes,
         dead_letters=store.dead_letters,
         controls=store.controls,
         ledger=store.ledger,
@@ -87,6 +90,7 @@ def of_sql(store: SqlStore) -> Store:
         states=store.states,
         replays=store.replays,
         promotions=store.promotions,
+        codes=store.codes,
         dead_letters=store.dead_letters,
         controls=store.controls,
         ledger=store.ledger,

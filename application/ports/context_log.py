@@ -1,5 +1,6 @@
 """ContextLog: what pipelines made of events, one row a finished attempt, append-only and gapless."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -64,6 +65,24 @@ class Result:
         return self.event_position, self.pipeline
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What made a result: a pipeline, the fingerprint of its code, and the type of the event."""
+
+    pipeline: str
+    fingerprint: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginCount:
+    """How many results that hold an origin has made, and the first position of their events."""
+
+    origin: Origin
+    results: int
+    first: int
+
+
 class ContextLog(Protocol):
     """The log of contexts. It is appended to by `Claims.complete` alone."""
 
@@ -96,4 +115,20 @@ class ContextLog(Protocol):
 
     def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
         """The first results of a generation, by event position (past `after`) and pipeline."""
+        ...
+
+    def origins(self, ranks: Mapping[int, int]) -> list[OriginCount]:
+        """What made the completed contexts that hold, by pipeline, fingerprint and type.
+
+        `ranks` are those of a view's generations: of two contexts of an event and a pipeline the higher one holds.
+        """
+        ...
+
+    def of_origins(
+        self, ranks: Mapping[int, int], origins: Collection[Origin], *, after: int, limit: int
+    ) -> list[tuple[int, int, Origin]]:
+        """The first completed contexts that hold and that these origins made, by position (past `after`).
+
+        Position, event position and origin, without their text.
+        """
         ...

@@ -7,11 +7,11 @@ from heapq import merge
 from itertools import chain, groupby, islice
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from application.ports.context_log import ContextLog, Result
 from application.ports.event_log import EventLog
-from application.ports.promotions import View, ranks_of
+from application.ports.promotions import Promotions, View, ranks_of
 from application.subscription import Selection
 from domain.differences import MISSING, Difference, Rules, differences
 from domain.events import RecordedEvent
@@ -149,6 +149,79 @@ def compare(
     unlike = _counted(pairs(contexts, generation, view), comparison)
     judge(comparison, _sides(unlike, contexts, events), rules, dry_run)
     return comparison
+
+
+def compare_held(
+    selection: Selection,
+    rules: Rules,
+    *,
+    events: EventLog,
+    contexts: ContextLog,
+    promotions: Promotions,
+    dry_run: DryRun,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Comparison:
+    """Run selected events through the code at hand, and compare what it makes with the results that hold.
+
+    Nothing is appended. Events without a result are passed over. `progress` is told how many were compared.
+    """
+    known = _held(selection, events, contexts, promotions.current())
+    return compare_dry(known, rules, dry_run=dry_run, progress=progress)
+
+
+def _held(
+    selection: Selection, events: EventLog, contexts: ContextLog, view: View
+) -> Iterator[tuple[RecordedEvent, Mapping[str, Any]]]:
+    """Selected events with the members of the result that holds of each."""
+    results = results_that_hold(contexts, view.ranks, after=selection.after)
+    result = next(results, None)
+    selected = events.stream(selection)
+    while page := list(islice(selected, _READ)):
+        wanted: dict[int, RecordedEvent] = {}
+        for event in page:
+            while result is not None and result.event_position < event.position:
+                result = next(results, None)
+            if result is not None and result.event_position == event.position:
+                wanted[result.position] = event
+        rows = contexts.read(Selection(positions=tuple(sorted(wanted))), limit=len(wanted)) if wanted else []
+        yield from ((wanted[row.position], from_json(row.context)) for row in rows)
+
+
+def compare_dry(
+    known: Iterable[tuple[RecordedEvent, Mapping[str, Any]]],
+    rules: Rules,
+    *,
+    dry_run: DryRun,
+    noise: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Comparison:
+    """Run events through the code at hand, and compare what it makes with the members of the known results.
+
+    What differs when this code runs twice is noise and does not count, nor what is known as `noise`.
+    """
+    comparison = Comparison(noise=noise)
+
+    def unlike() -> Iterator[Sides]:
+        for event, members in known:
+            made = dry_run(event)
+            comparison.compared += 1
+            progress(comparison.compared)
+            if _result(members) == _result(made):
+                comparison.identical += 1
+            else:
+                name = made["run"].get("pipeline") or event.route or ""
+                yield Sides(pipeline=name, event=event, old=members, new=made)
+
+    judge(comparison, unlike(), rules, dry_run)
+    return comparison
+
+
+def _result(members: Mapping[str, Any]) -> bytes:
+    """What two results are identical by: as JSON, for to Python 1, 1.0 and true are equal."""
+    failure = members["run"]["failure"]
+    if failure is not None:
+        return to_json([failure["node"], failure["type"]])
+    return to_json([members["outputs"], members["effects"]])
 
 
 def judge(comparison: Comparison, unlike: Iterable[Sides], rules: Rules, dry_run: DryRun | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from application.auditor import Auditor
 from application.ports.context_log import ContextLog, RecordedContext
@@ -16,7 +16,7 @@ from application.ports.log_ids import LogIds
 from application.ports.promotions import Promotions, View
 from application.ports.task_states import TaskStates
 from application.subscription import Selection
-from application.use_cases.comparing import Comparison, DryRun, Sides, judge, noise, results_that_hold
+from application.use_cases.comparing import Comparison, DryRun, compare_dry, noise, results_that_hold
 from domain.anonymising import Anonymiser
 from domain.context import TaskContext
 from domain.corpus import Corpus, Expectation, Header, expectation_of, outcome_of
@@ -132,21 +132,8 @@ def check_corpus(
 
     What differs when this code runs twice is noise and does not count, nor what was noise at the export.
     """
-    comparison = Comparison(noise=tuple(corpus.header.noise))
-
-    def unlike() -> Iterator[Sides]:
-        for expected in corpus.expectations:
-            made = dry_run(expected.event)
-            comparison.compared += 1
-            progress(comparison.compared)
-            if _result(expected.members) == _result(made):
-                comparison.identical += 1
-            else:
-                name = made["run"].get("pipeline") or expected.event.route or ""
-                yield Sides(pipeline=name, event=expected.event, old=expected.members, new=made)
-
-    judge(comparison, unlike(), rules, dry_run)
-    return comparison
+    known = ((expected.event, expected.members) for expected in corpus.expectations)
+    return compare_dry(known, rules, dry_run=dry_run, noise=tuple(corpus.header.noise), progress=progress)
 
 
 def _choose(
@@ -248,11 +235,3 @@ def _corpus(
         replaced=command.replaced,
     )
     return Corpus(header, [expected for _, expected in taken])
-
-
-def _result(members: Mapping[str, Any]) -> bytes:
-    """What two results are identical by: as JSON, for to Python 1, 1.0 and true are equal."""
-    failure = members["run"]["failure"]
-    if failure is not None:
-        return to_json([failure["node"], failure["type"]])
-    return to_json([members["outputs"], members["effects"]])

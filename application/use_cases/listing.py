@@ -21,10 +21,12 @@ def list_positions(
     status: TaskStatus | None = None,
     query: str | None = None,
     generation: int | None = None,
+    stale: Iterable[int] | None = None,
 ) -> Sequence[int] | None:
     """The positions of the events that fit all that is asked for now, ascending; None where nothing is asked.
 
-    `status` is that of a task, `query` is asked of the index, `generation` has a result of the event.
+    `status` is that of a task, `query` is asked of the index, `generation` has a result of the event, `stale` are the
+    positions of events whose result today's code could change.
 
     Raises:
         InvalidReplay: too many to be listed.
@@ -38,6 +40,8 @@ def list_positions(
         asked.append(_at_most(_found(query, index), "that the query finds"))
     if generation is not None:
         asked.append(_at_most(_of_generation(generation, contexts), f"of generation {generation}"))
+    if stale is not None:
+        asked.append(_at_most(stale, "whose results today's code could change"))
     return sorted(set.intersection(*asked)) if asked else None
 
 

@@ -23,8 +23,7 @@ from domain.effects import Call, EmitEvent
 from domain.envelopes import plain
 from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, UpcastFailed, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
-from domain.nodes import ElasticsearchIndexNode
-from domain.pipeline import NodeFailed, Pipeline, walk
+from domain.pipeline import NodeFailed, Pipeline
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END
 
@@ -54,7 +53,6 @@ class Processor:
         self._unknown_types = unknown_types
         self._clock = clock
         self._mask = mask
-        self._prepared: dict[str, Pipeline] = {}
 
     def process(self, batch: Batch) -> Sequence[Outcome]:
         """Run each event of a claim. Events that a stopping worker has not begun are handed back.
@@ -71,19 +69,6 @@ class Processor:
                 outcomes.append(self._process_one(event, batch))
                 batch.done += 1
         return outcomes
-
-    def fingerprints(self) -> dict[str, str]:
-        """The fingerprint of each pipeline as it is run here, by name."""
-        return {pipeline.name: self.prepared(pipeline).fingerprint for pipeline in self._registry}
-
-    def prepared(self, pipeline: Pipeline) -> Pipeline:
-        """The pipeline as it is run: with the node that makes its result searchable, unless it has one."""
-        found = self._prepared.get(pipeline.name)
-        if found is None:
-            has_one = any(isinstance(node, ElasticsearchIndexNode) for node in walk(pipeline.nodes))
-            found = pipeline if has_one else pipeline.add_node(ElasticsearchIndexNode(pipeline.document))
-            self._prepared[pipeline.name] = found
-        return found
 
     def dry_run(self, event: RecordedEvent) -> Mapping[str, Any]:
         """The JSON members of the context that a last attempt at an event would append, failed or not; not kept."""
@@ -112,7 +97,7 @@ class Processor:
         pipeline: Pipeline | None = None
         timer = _Timer(self._clock, batch)
         try:
-            pipeline = self.prepared(self._pipeline_of(event))
+            pipeline = self._registry.prepared(self._pipeline_of(event).name)
             if claim.deaths >= MAX_DEATHS:
                 raise WorkerDied(f"{claim.deaths} workers died while they ran this event.")  # noqa: TRY301  # ends it as any failure does
             context = pipeline.run(event, timer)

@@ -44,7 +44,8 @@ class PlanReplay:
 
     `pipeline` is the one that the events were routed to; `since` (inclusive) and `until` (exclusive) bound the
     event's time, `first` and `last` (both inclusive) its position. `status` is that of the event's task, `query` is
-    asked of the index, `generation` has a result of the event: what is so now is written down as a list.
+    asked of the index, `generation` has a result of the event, `stale` is one whose live result today's code could
+    change: what is so now is written down as a list.
     """
 
     ids: Sequence[str] = ()
@@ -57,13 +58,14 @@ class PlanReplay:
     status: TaskStatus | None = None
     query: str | None = None
     generation: int | None = None
+    stale: bool = False
     everything: bool = False
 
     @property
     def is_filter(self) -> bool:
         """Whether anything but ids narrows the selection."""
         filters = (self.type, self.pipeline, self.since, self.until, self.first, self.last)
-        return any(each is not None for each in (*filters, self.status, self.query, self.generation))
+        return self.stale or any(each is not None for each in (*filters, self.status, self.query, self.generation))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +97,14 @@ def plan_replay(
     replays: Replays,
     registry: PipelineRegistry,
     fingerprints: Mapping[str, str],
+    stale: Callable[[str | None], Iterable[int]],
     auditor: Auditor,
     dry_run: DryRun,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Plan:
     """Freeze a selection and the code it is meant for. Writes no context; `dry_run` is that code.
+
+    `stale` gives the positions of events whose results (of a pipeline) it could change.
 
     Raises:
         InvalidReplay: nothing narrows the selection and `everything` is not said, it selects no event, or too many
@@ -108,7 +113,7 @@ def plan_replay(
         InvalidQuery: the query cannot be understood.
         Unavailable: a store or the index cannot be reached.
     """
-    selection = _freeze(command, events, contexts, states, index)
+    selection = _freeze(command, events=events, contexts=contexts, states=states, index=index, stale=stale)
     by_type = events.count(selection)
     if not by_type:
         raise InvalidReplay("No event fits the selection.")
@@ -188,7 +193,13 @@ def _code_for(types: Iterable[str], registry: PipelineRegistry, fingerprints: Ma
 
 
 def _freeze(
-    command: PlanReplay, events: EventLog, contexts: ContextLog, states: TaskStates, index: SearchIndex
+    command: PlanReplay,
+    *,
+    events: EventLog,
+    contexts: ContextLog,
+    states: TaskStates,
+    index: SearchIndex,
+    stale: Callable[[str | None], Iterable[int]],
 ) -> Selection:
     if command.ids:
         if command.is_filter or command.everything:
@@ -202,22 +213,24 @@ def _freeze(
         raise InvalidReplay("The filter is empty. Name events or filter them; to mean every event, say so: --all.")
     if command.is_filter and command.everything:
         raise InvalidReplay("Every event is meant, and a filter narrows it: say one of them.")
+    head = events.head()
+    first, last = command.first or 1, head if command.last is None else min(command.last, head)
     listed = list_positions(
         status=command.status,
         query=command.query,
         generation=command.generation,
+        stale=(each for each in stale(command.pipeline) if first <= each <= last) if command.stale else None,
         states=states,
         contexts=contexts,
         index=index,
     )
-    head = events.head()
     where = {"type": command.type, "route": command.pipeline}
     selection = Selection(
         where={name: value for name, value in where.items() if value is not None},
         since=command.since,
         until=command.until,
-        after=max(0, (command.first or 1) - 1),
-        last=head if command.last is None else min(command.last, head),
+        after=first - 1,
+        last=last,
         positions=None if listed is None else tuple(listed),
     )
     if listed is None:

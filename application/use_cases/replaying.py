@@ -9,6 +9,7 @@ from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.controls import Controls
 from application.ports.event_log import EventLog
+from application.ports.pipeline_codes import PipelineCodes
 from application.ports.replays import Replay, Replays
 from application.ports.task_states import TaskStates
 from application.subscription import Selection, Subscription
@@ -65,6 +66,7 @@ def begin_replay(
     replays: Replays,
     claims: Claims,
     events: EventLog,
+    codes: PipelineCodes,
     registry: PipelineRegistry,
     fingerprints: Mapping[str, str],
     auditor: Auditor,
@@ -86,6 +88,7 @@ def begin_replay(
     _require_effects(replay, wanted, holds=decided.get("effects", wanted))
     auditor.record("replay.run", str(replay.id), effects=wanted)
     _require_effects(replay, wanted, holds=replays.decide(replay.id, "effects", wanted))
+    codes.register(registry.codes.values())
     subscription = subscription_of(replay, batch=batch, lease=lease)
     claims.register([subscription, *(effects_of(replay, batch=batch, lease=lease) if wanted == "live" else ())])
     free_the_dead(replay, claims=claims, is_dead=is_dead)

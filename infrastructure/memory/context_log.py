@@ -1,8 +1,10 @@
 """MemoryContextLog: the context log as a list."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import astuple
 
-from application.ports.context_log import ContextLog, ContextStatus, RecordedContext, Result
+from application.ports.context_log import ContextLog, ContextStatus, Origin, OriginCount, RecordedContext, Result
 from application.subscription import Selection
 from infrastructure.memory.tables import MemoryTables
 
@@ -44,6 +46,32 @@ class MemoryContextLog(ContextLog):
         found = {(row.event_position, row.pipeline): row for row in rows if row.event_position > after}
         names = Result.__slots__
         return [Result(**{name: getattr(found[key], name) for name in names}) for key in sorted(found)[:limit]]
+
+    def origins(self, ranks: Mapping[int, int]) -> list[OriginCount]:
+        found: dict[Origin, list[int]] = {}
+        for _, event_position, origin in self._made(ranks):
+            found.setdefault(origin, []).append(event_position)
+        return [
+            OriginCount(origin=origin, results=len(found[origin]), first=min(found[origin]))
+            for origin in sorted(found, key=astuple)
+        ]
+
+    def of_origins(
+        self, ranks: Mapping[int, int], origins: Collection[Origin], *, after: int, limit: int
+    ) -> list[tuple[int, int, Origin]]:
+        return [row for row in self._made(ranks) if row[0] > after and row[2] in origins][:limit]
+
+    def _made(self, ranks: Mapping[int, int]) -> list[tuple[int, int, Origin]]:
+        """Position, event position and origin of each completed context that holds."""
+        types = {row.position: row.event.type for row in self._tables.events}
+        completed = [row for row in self._where(status="completed") if row.generation in ranks]
+        completed.sort(key=lambda row: ranks[row.generation])
+        held = {(row.event_position, row.pipeline): row for row in completed}.values()
+        return [
+            (row.position, row.event_position, Origin(row.pipeline, row.fingerprint, types[row.event_position]))
+            for row in sorted(held, key=lambda row: row.position)
+            if row.event_position in types
+        ]
 
     def _where(self, **columns: int | str) -> list[RecordedContext]:
         return self.read(Selection(where=columns), limit=self.head())

@@ -12,6 +12,7 @@ from infrastructure.memory.dead_letters import MemoryDeadLetters
 from infrastructure.memory.effect_ledger import MemoryEffectLedger
 from infrastructure.memory.event_log import MemoryEventLog
 from infrastructure.memory.log_ids import MemoryLogIds
+from infrastructure.memory.pipeline_codes import MemoryPipelineCodes
 from infrastructure.memory.promotions import MemoryPromotions
 from infrastructure.memory.replays import MemoryReplays
 from infrastructure.memory.seals import MemorySeals
@@ -30,6 +31,7 @@ class MemoryStore:
         self.states = MemoryTaskStates(tables)
         self.replays = MemoryReplays(tables)
         self.promotions = MemoryPromotions(tables)
+        self.codes = MemoryPipelineCodes(tables)
         self.dead_letters = MemoryDeadLetters(tables)
         self.controls = MemoryControls(tables)
         self.ledger = MemoryEffectLedger(tables)

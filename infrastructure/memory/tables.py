@@ -15,6 +15,7 @@ from application.ports.promotions import LIVE, View
 from application.ports.replays import DecisionKind, Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
+from domain.fingerprints import PipelineCode
 from domain.seals import Restore, Seal
 
 
@@ -117,6 +118,7 @@ class MemoryTables:
     replays: list[Replay] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     replay_decisions: dict[int, dict[DecisionKind, str]] = field(default_factory=dict)
+    codes: dict[str, PipelineCode] = field(default_factory=dict)
     effect_steps: list[Entry] = field(default_factory=list)
     disabled_endpoints: set[str] = field(default_factory=set)
     seals: list[Seal] = field(default_factory=list)

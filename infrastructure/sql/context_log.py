@@ -1,17 +1,38 @@
 """The context log on SQL. Rows come in by the completion of a claim alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
-from application.ports.context_log import ContextLog, ContextStatus, NewContext, RecordedContext, Result
+from application.ports.context_log import (
+    ContextLog,
+    ContextStatus,
+    NewContext,
+    Origin,
+    OriginCount,
+    RecordedContext,
+    Result,
+)
 from application.subscription import Selection
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import HeadRow, utc_text
 from infrastructure.sql.selections import TABLES, within
 
 _CONTEXTS = TABLES["task_contexts"]
+_EVENTS = TABLES["events"]
 
 
 class SqlContextLog(ContextLog):
@@ -76,6 +97,43 @@ class SqlContextLog(ContextLog):
             rows = [Result(**row) for each in (dead, completed) for row in connection.execute(each).mappings()]
         found = {row.key: row for row in rows}
         return [found[key] for key in sorted(found)[:limit]]
+
+    def origins(self, ranks: Mapping[int, int]) -> list[OriginCount]:
+        key = (_CONTEXTS.c.pipeline, _CONTEXTS.c.fingerprint, _EVENTS.c.type)
+        columns = (*key, func.count(), func.min(_EVENTS.c.position))
+        both = _CONTEXTS.join(_EVENTS, _EVENTS.c.position == _CONTEXTS.c.event_position)
+        statement = select(*columns).select_from(both).where(_holds(ranks)).group_by(*key).order_by(*key)
+        with self._database.reading() as connection:
+            return [
+                OriginCount(origin=Origin(*row[:3]), results=row[3], first=row[4])
+                for row in connection.execute(statement)
+            ]
+
+    def of_origins(
+        self, ranks: Mapping[int, int], origins: Collection[Origin], *, after: int, limit: int
+    ) -> list[tuple[int, int, Origin]]:
+        # Not joined: a planner would begin with the events, and sort all of them for each page.
+        type_ = select(_EVENTS.c.type).where(_EVENTS.c.position == _CONTEXTS.c.event_position).scalar_subquery()
+        key = (_CONTEXTS.c.pipeline, _CONTEXTS.c.fingerprint, type_)
+        wanted = [(origin.pipeline, origin.fingerprint, origin.type) for origin in origins]
+        statement = select(_CONTEXTS.c.position, _CONTEXTS.c.event_position, *key)
+        statement = statement.where(_holds(ranks), _CONTEXTS.c.position > after, tuple_(*key).in_(wanted))
+        statement = statement.order_by(_CONTEXTS.c.position).limit(limit)
+        with self._database.reading() as connection:
+            return [(row[0], row[1], Origin(*row[2:])) for row in connection.execute(statement)]
+
+
+def _holds(ranks: Mapping[int, int]) -> ColumnElement[bool]:
+    """A completed context, where no generation of a higher rank has one of the same event and pipeline."""
+    other = _CONTEXTS.alias()
+    conditions = []
+    for generation, rank in ranks.items():
+        same = (other.c.event_position == _CONTEXTS.c.event_position, other.c.pipeline == _CONTEXTS.c.pipeline)
+        higher = [each for each in ranks if ranks[each] > rank]
+        beaten = exists().where(*same, other.c.status == "completed", other.c.generation.in_(higher))
+        of_it = _CONTEXTS.c.generation == generation
+        conditions.append(and_(of_it, ~beaten) if higher else of_it)
+    return and_(_CONTEXTS.c.status == "completed", or_(*conditions))
 
 
 # The driver's own parameters, for SQLAlchemy would look at each value of each row.

@@ -246,6 +246,17 @@ class ReplayDecisionRow(AppendOnly, Model):
     __table_args__ = (Index("replay_decisions_once", "replay", "kind", unique=True),)
 
 
+class PipelineCodeRow(AppendOnly, Model):
+    """What a fingerprint stands for; see `domain.fingerprints.PipelineCode`, which `code` holds as JSON."""
+
+    __tablename__ = "pipeline_codes"
+
+    fingerprint: Mapped[str] = mapped_column(Text, primary_key=True)
+    pipeline: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
 class SealRow(AppendOnly, Model):
     """What a closed range of a log was; see `domain.seals.Seal`."""
 

@@ -11,6 +11,7 @@ from infrastructure.sql.effect_ledger import SqlEffectLedger
 from infrastructure.sql.engine import Database
 from infrastructure.sql.event_log import SqlEventLog
 from infrastructure.sql.log_ids import SqlLogIds
+from infrastructure.sql.pipeline_codes import SqlPipelineCodes
 from infrastructure.sql.promotions import SqlPromotions
 from infrastructure.sql.replays import SqlReplays
 from infrastructure.sql.seals import SqlSeals
@@ -29,6 +30,7 @@ class SqlStore:
         self.states = SqlTaskStates(self.database)
         self.replays = SqlReplays(self.database)
         self.promotions = SqlPromotions(self.database)
+        self.codes = SqlPipelineCodes(self.database)
         self.dead_letters = SqlDeadLetters(self.database)
         self.controls = SqlControls(self.database)
         self.ledger = SqlEffectLedger(self.database)

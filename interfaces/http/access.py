@@ -37,6 +37,7 @@ NEEDED: Mapping[tuple[str, str], access.Scope | None] = {
     ("POST", "/replays"): "replay",
     ("POST", "/replays/{replay_id}/promote"): "replay",
     ("POST", "/replays/rollback"): "replay",
+    ("GET", "/replays/stale"): "replay",
     ("GET", "/replays/{replay_id}"): "events:read",
     ("GET", "/replays/{replay_id}/diff"): "replay",
     ("POST", "/replays/{replay_id}/pause"): "replay",

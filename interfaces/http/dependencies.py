@@ -27,6 +27,7 @@ from application.pulse import Watchdog
 from application.use_cases.comparing import Comparison
 from application.use_cases.indices import IndexBuilder
 from application.use_cases.replay import Plan
+from application.use_cases.staleness import Staleness
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks
 from infrastructure.container import Container
@@ -53,6 +54,7 @@ class Api:
     promotions: Promotions
     index_builder: Callable[[], IndexBuilder]
     controls: Controls
+    find_stale: Callable[[], Callable[[], Staleness]]
     plan_replay: Callable[[], Callable[..., Plan]]
     compare_replay: Callable[[], Callable[..., Comparison]]
     dispatcher: Dispatcher
@@ -84,6 +86,7 @@ class Api:
             promotions=container.promotions(),
             index_builder=container.index_builder,
             controls=container.controls(),
+            find_stale=container.find_stale,
             plan_replay=container.plan_replay,
             compare_replay=container.compare_replay,
             dispatcher=container.dispatcher(),

@@ -19,7 +19,8 @@ class PlanBody(BaseModel):
     """Which events: those named by id; or those that fit all that is said; or `all`.
 
     `since` (inclusive) and `until` (exclusive) are on the event's time, `first` and `last` (inclusive) on its position.
-    `status`, `query` and `generation` mean what is so now: a list of at most 100,000 events is written down.
+    `status`, `query`, `generation` and `stale` (today's code could change its result) mean what is so now: a list of
+    at most 100,000 events is written down.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -34,6 +35,7 @@ class PlanBody(BaseModel):
     status: TaskStatus | None = None
     query: Name = None
     generation: int | None = Field(None, ge=0, le=2**31 - 1)
+    stale: bool = False
     all: bool = False
 
 
@@ -147,6 +149,30 @@ class ComparisonAnswer(BaseModel):
     different_by_day: dict[str, int]
     noise: list[str]
     classes: list[DifferenceClassAnswer]
+
+
+class StaleClassAnswer(BaseModel):
+    """Results of a pipeline that the same parts of its code could change; `changed` says what of these has changed."""
+
+    pipeline: str
+    causes: list[str]
+    changed: list[str]
+    results: int
+    examples: list[str]
+
+
+class StalenessAnswer(BaseModel):
+    """Of all results that hold those that today's code could change, by cause.
+
+    Seen is the code of `packages`; of the constants in `unseen` only the statement that makes them. Libraries are not
+    seen.
+    """
+
+    results: int
+    stale: int
+    classes: list[StaleClassAnswer]
+    packages: list[str]
+    unseen: list[str]
 
 
 def members_of(replay: Replay) -> dict[str, Any]:

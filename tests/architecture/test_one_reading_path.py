@@ -31,6 +31,7 @@ NO_EVENTS_DATA = {
     "interfaces/http/bodies.py": "a request's body",
     "interfaces/http/replay_models.py": "an answer",
     "infrastructure/sql/replays.py": "a replay's selection",
+    "infrastructure/sql/pipeline_codes.py": "a pipeline's code",
     "infrastructure/anchor_file.py": "a line of the anchor",
 }
 """Files that make models of other things."""
@@ -58,7 +59,8 @@ def test_one_function_makes_a_model_of_an_events_data():
 def test_one_function_runs_upcasters():
     used = set(places({"upcasters"})) - {
         ("domain/upcasting.py", "__post_init__"),
-        ("domain/pipeline.py", "fingerprint"),
+        ("domain/fingerprints.py", "code_of"),
+        ("domain/fingerprints.py", "_makers"),
     }
 
     assert used == {("domain/upcasting.py", "_lifted")}

@@ -55,7 +55,7 @@ def test_it_has_every_route():
         "GET /dead-letters/{event_id}", "POST /dead-letters/requeue", "POST /dead-letters/discard",
         "GET /effects", "GET /effects/{effect_id}", "POST /effects/{effect_id}/retry",
         "GET /replays", "POST /replays", "GET /replays/{replay_id}", "GET /replays/{replay_id}/diff",
-        "POST /replays/{replay_id}/promote", "POST /replays/rollback",
+        "POST /replays/{replay_id}/promote", "POST /replays/rollback", "GET /replays/stale",
         "POST /replays/{replay_id}/pause", "POST /replays/{replay_id}/resume", "POST /replays/{replay_id}/abort",
         "GET /livez", "GET /readyz", "GET /metrics", "GET /problems/{code}",
     }  # fmt: skip

@@ -1,15 +1,17 @@
 """What every context log promises: gapless positions, exact text, reading by selection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from application.ports.claims import Completion
-from application.ports.context_log import NewContext
+from application.ports.context_log import NewContext, Origin, OriginCount
 from application.subscription import Selection, of_pipeline
 from tests.factories import NewContextFactory, NewEventFactory
 from tests.stores import Store
 
 ORDERS = of_pipeline("orders", batch=1)
+LIVE_ALONE = {0: 0}
+"""The ranks of a view in which no replay was promoted."""
 
 
 def complete(store: Store, contexts: Iterable[NewContext]) -> None:
@@ -154,3 +156,58 @@ def test_a_result_is_the_completed_context_of_an_event_else_its_last_dead_letter
     assert results(0, after=2) == results(0)[3:]
     assert [results(0, limit=limit) for limit in range(1, 6)] == [results(0)[:limit] for limit in range(1, 6)]
     assert results(1) == [(9, 3, "orders", "completed", "e")]
+
+
+def test_results_are_told_by_what_made_them(store: Store):
+    types = ("order.placed", "order.placed", "order.sent", "order.placed")
+    store.events.append([NewEventFactory(type=type_) for type_ in types])
+    contexts = [
+        NewContextFactory(event_position=4, fingerprint="b"),
+        NewContextFactory(event_position=1, fingerprint="a"),
+        NewContextFactory(event_position=2, fingerprint="a"),
+        NewContextFactory(event_position=3, fingerprint="a"),
+        NewContextFactory(event_position=3, fingerprint="a", pipeline="a"),
+        NewContextFactory(event_position=2, fingerprint="a", generation=1),
+        NewContextFactory(event_position=2, fingerprint="a", status="failed"),
+        NewContextFactory(event_position=2, fingerprint="a", status="dead"),
+    ]
+    complete(store, contexts)
+    placed, sent = Origin("orders", "a", "order.placed"), Origin("orders", "a", "order.sent")
+    other, newer = Origin("a", "a", "order.sent"), Origin("orders", "b", "order.placed")
+
+    def made(*origins: Origin, after: int = 0, limit: int = 9, ranks=LIVE_ALONE) -> list[tuple[int, int, Origin]]:
+        return store.contexts.of_origins(ranks, origins, after=after, limit=limit)
+
+    assert store.contexts.origins(LIVE_ALONE) == [
+        OriginCount(origin=other, results=1, first=3),
+        OriginCount(origin=placed, results=2, first=1),
+        OriginCount(origin=sent, results=1, first=3),
+        OriginCount(origin=newer, results=1, first=4),
+    ]
+    assert store.contexts.origins({1: 0}) == [OriginCount(origin=placed, results=1, first=2)]
+    assert store.contexts.origins({2: 0}) == made() == made(placed, ranks={2: 0}) == []
+    assert made(placed, newer) == [(1, 4, newer), (2, 1, placed), (3, 2, placed)]
+    assert made(placed, newer, after=1, limit=1) == [(2, 1, placed)]
+    assert made(placed, sent, ranks={1: 0}) == [(6, 2, placed)]
+
+
+def test_of_several_generations_the_result_of_the_highest_rank_has_an_origin(store: Store):
+    store.events.append(NewEventFactory.build_batch(4))
+    contexts = [
+        *(NewContextFactory(event_position=position, fingerprint="live") for position in (1, 2, 3)),
+        *(NewContextFactory(event_position=position, fingerprint="one", generation=1) for position in (2, 3, 4)),
+        *(NewContextFactory(event_position=position, fingerprint="two", generation=2) for position in (3, 4)),
+        NewContextFactory(event_position=1, fingerprint="two", generation=2, status="dead"),
+        NewContextFactory(event_position=2, fingerprint="two", generation=2, pipeline="another"),
+    ]
+    complete(store, contexts)
+
+    def held(ranks: Mapping[int, int]) -> dict[int, str]:
+        origins = [each.origin for each in store.contexts.origins(ranks)]
+        rows = store.contexts.of_origins(ranks, origins, after=0, limit=9)
+        assert sum(each.results for each in store.contexts.origins(ranks)) == len(rows)
+        return {event_position: origin.fingerprint for _, event_position, origin in rows if origin.pipeline == "orders"}
+
+    assert held({0: 0}) == {1: "live", 2: "live", 3: "live"}
+    assert held({0: 0, 1: 1, 2: 2}) == {1: "live", 2: "one", 3: "two", 4: "two"}
+    assert held({0: 0, 2: 1, 1: 2}) == {1: "live", 2: "one", 3: "one", 4: "one"}

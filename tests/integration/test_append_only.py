@@ -9,16 +9,19 @@ from application.ports.claims import Completion
 from application.ports.effect_ledger import NewEntry
 from application.ports.promotions import View
 from application.subscription import Selection, of_pipeline
+from domain.fingerprints import PipelineCode
 from domain.seals import GENESIS, seal_of
 from infrastructure.sql.store import SqlStore
 from tests.factories import NewContextFactory, NewEventFactory, event_id
 
 ORDERS = of_pipeline("orders")
+CODE = PipelineCode(pipeline="orders", parts={})
 TABLES = {
     "events": "position",
     "task_contexts": "position",
     "replays": "id",
     "replay_decisions": "id",
+    "pipeline_codes": "fingerprint",
     "effect_ledger": "position",
     "endpoints": "position",
     "seals": "log",
@@ -41,6 +44,7 @@ def filled(sql_store: SqlStore) -> SqlStore:
     sql_store.replays.create(Selection(), {}, 2)
     sql_store.promotions.append(View(id=1, promoted=(1,), action="promote", generation=1))
     sql_store.replays.decide(1, "effects", "skip")
+    sql_store.codes.register([CODE])
     sql_store.ledger.write(
         NewEntry(
             effect_id=event_id(1), context_position=1, event_id=event_id(2), kind="email", target="a@b.c", attempt=1,
@@ -60,6 +64,7 @@ def contents(store: SqlStore) -> list[object]:
         store.contexts.read(Selection(), limit=9),
         store.replays.list(),
         store.replays.decided(1),
+        store.codes.find([CODE.fingerprint]),
         store.ledger.of_contexts([1]),
         store.ledger.is_disabled("https://example.org/"),
         store.seals.read("events", after=0, limit=9),
@@ -81,6 +86,8 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM replays",
         "UPDATE replay_decisions SET value = 'live'",
         "DELETE FROM replay_decisions",
+        "UPDATE pipeline_codes SET code = '{}'",
+        "DELETE FROM pipeline_codes",
         "UPDATE effect_ledger SET phase = 'done'",
         "DELETE FROM effect_ledger",
         "UPDATE endpoints SET enabled = NOT enabled",

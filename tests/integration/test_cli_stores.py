@@ -2,9 +2,11 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,6 +225,50 @@ def test_a_replay_of_other_code_differs_by_kind_and_ends_with_1(cli: Cli, sqlite
     assert one["examples"] == [event_id]
     assert all(word in told.out for word in ("another number", "/outputs/double", event_id))
     assert (tolerant.json["equivalent"], tolerant.json["noise_sought"]) == (1, True)
+
+
+def test_other_code_is_compared_in_one_go_and_nothing_is_appended(cli: Cli, sqlite_url: str, tmp_path: Path):
+    cli.module("things_pipelines", THINGS)
+    with served(sqlite_url, cli.home, engine=True, pipelines="things_pipelines") as http:
+        sent = [http.post({"type": "thing.seen", "data": {"n": n}}).json()["event_id"] for n in (1, 2, 0)]
+        wait_until(lambda: all(http.get(f"/tasks/{each}").json()["state"] in {"SUCCESS", "FAILURE"} for each in sent))
+    same, other = tmp_path / "same", tmp_path / "other" / "src"
+    for folder, code in ((same, THINGS), (other, THINGS.replace("2 *", "4 *"))):
+        folder.mkdir(parents=True)
+        (folder / "things_code.py").write_text(code)
+    contexts = cli("events", "show", sent[0], "--json").json["attempts"]
+
+    def against(folder: Path, *options: str) -> Any:
+        sys.modules.pop("things_code", None)
+        cli.set(PIPELINES="things_code")
+        path = [*sys.path]
+        try:
+            return cli("replay", "diff", "--against", str(folder), *options)
+        finally:
+            sys.path[:] = path
+
+    unchanged, changed = against(same, "--json"), against(tmp_path / "other", "--json")
+    page = tmp_path / "page.html"
+    told = against(tmp_path / "other", "--type", "thing.seen", "--html", str(page))
+    elsewhere = against(tmp_path)
+
+    assert (unchanged.code, unchanged.json["compared"], unchanged.json["identical"]) == (0, 3, 3)
+    found = json.loads(changed.out)
+    assert (changed.code, found["different"], found["identical"]) == (1, 2, 1)
+    assert [(each["node"], each["place"], each["events"]) for each in found["classes"]] == [
+        ("double", "/outputs/double", 2)
+    ]
+    assert (told.code, "double" in told.out, "beside the results" in page.read_text()) == (1, True, True)
+    assert (elsewhere.code, "cannot be imported" in elsewhere.err) == (4, True)
+    assert against(tmp_path / "nowhere").code == 2
+    (tmp_path / "empty").mkdir()
+    cli.module("things_code", THINGS)
+    installed = against(tmp_path / "empty")
+    assert (installed.code, "no pipeline was loaded from there" in installed.err) == (2, True)
+    assert cli("replay", "diff").code == 2
+    assert cli("replay", "diff", "1", "--type", "thing.seen").code == 2
+    cli.set(PIPELINES="things_pipelines")
+    assert cli("events", "show", sent[0], "--json").json["attempts"] == contexts
 
 
 def test_a_replay_by_id_or_position_takes_no_other_event(cli: Cli, ran: list[str]):

@@ -29,6 +29,11 @@ def times(context: TaskContext) -> int:
     return Factor.is_now * context.data.n
 
 
+@node
+def plus(context: TaskContext) -> int:
+    return 1 + context.data.n
+
+
 REGISTRY = PipelineRegistry([Pipeline("things", {"thing.seen": Thing}, (times,))])
 
 
@@ -80,6 +85,22 @@ def test_what_differs_is_told_by_kind(http: Http) -> None:
     [one] = found["classes"]
     assert (one["node"], one["place"], one["events"], one["old"], one["new"]) == ("times", "/outputs/times", 3, 2, 3)
     assert (tolerant["same"], ignorant["same"], ignorant["equivalent"]) == (True, True, 3)
+
+
+def test_what_todays_code_could_change_is_told_and_planned(http: Http) -> None:
+    before = http.get("/replays/stale").json()
+    http.container.registry.override(PipelineRegistry([Pipeline("things", {"thing.seen": Thing}, (plus,))]))
+    found = http.get("/replays/stale").json()
+    planned = http.post({"stale": True, "first": 2}, path="/replays").json()
+
+    assert (before["results"], before["stale"], before["classes"]) == (4, 0, [])
+    assert (found["results"], found["stale"], found["packages"]) == (4, 4, ["tests"])
+    [one] = found["classes"]
+    assert (one["pipeline"], one["results"]) == ("things", 4)
+    assert one["causes"] == ["order of nodes", "node plus", "node times"]
+    assert {"node plus: added", "node times: removed"} <= set(one["changed"])
+    assert one["examples"] == [http.get("/events?after=0").json()["events"][0]["id"]]
+    assert planned["count"] == 3
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ class Process:
     def start(self) -> None:
         """What a service does before it serves: it ends its predecessor's leases, and rings each subscription."""
         subscriptions = self.container.subscriptions()
+        self.container.codes().register(self.container.registry().codes.values())
         self.container.claims().register(subscriptions.values())
         self.container.claims().end_leases(SERVICE_OWNER)
         self.container.indexer().open()

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy import update
 
 from application.engine import Engine, Work
+from application.ports.context_log import Origin
 from application.ports.event_log import Verdict
 from application.ports.search_index import SearchQuery
 from application.ports.task_states import EventFilter
@@ -269,6 +270,8 @@ class Scenario:
         check_schemas(events=container.events(), registry=self._registry)
         self._search(container)
         container.search_index().state()
+        container.find_stale()()
+        container.contexts().of_origins({0: 0}, [Origin("orders", "another", pipelines.PLACED)], after=0, limit=10)
 
     def _search(self, container: Container) -> Found:
         return search(

@@ -6,6 +6,7 @@ from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
 from application.ports.dispatcher import Dispatcher
 from application.ports.event_log import EventLog
+from application.ports.pipeline_codes import PipelineCodes
 from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex
 from application.ports.task_states import TaskStates
@@ -18,6 +19,7 @@ PORTS = {
     "claims": Claims,
     "states": TaskStates,
     "replays": Replays,
+    "codes": PipelineCodes,
     "dispatcher": Dispatcher,
     "search": SearchIndex,
 }

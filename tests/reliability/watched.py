@@ -10,8 +10,8 @@ from tests.reliability.truth import Ports
 Around = Callable[[str, str, Callable[[], Any], tuple[Any, ...]], Any]
 """Is given the names of a port and a method, the call itself, and its positional arguments."""
 STORE = (
-    "events", "contexts", "claims", "states", "replays", "promotions", "ledger", "dead_letters", "controls", "seals",
-    "log_ids", "api_keys", "audit",
+    "events", "contexts", "claims", "states", "replays", "promotions", "codes", "ledger", "dead_letters", "controls",
+    "seals", "log_ids", "api_keys", "audit",
 )  # fmt: skip
 
 

@@ -99,7 +99,8 @@ def replayed(store: MemoryStore, *nodes: object, rules: Rules = EXACT, seek_nois
         index=MemorySearchIndex(),
         replays=store.replays,
         registry=registry_of(*nodes),
-        fingerprints=processor.fingerprints(),
+        fingerprints=registry_of(*nodes).fingerprints,
+        stale=lambda _: (),
         auditor=auditor,
         dry_run=processor.dry_run,
     ).replay

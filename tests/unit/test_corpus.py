@@ -118,7 +118,7 @@ class Past:
             promotions=self.store.promotions,
             log_ids=self.store.log_ids,
             registry=self.registry,
-            fingerprints=processor.fingerprints(),
+            fingerprints=self.registry.fingerprints,
             dry_run=processor.dry_run,
             auditor=Auditor("cli:somebody", self.store.audit),
         )

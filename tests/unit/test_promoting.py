@@ -80,7 +80,8 @@ class Site:
             index=self.index,
             replays=self.store.replays,
             registry=registry(limit),
-            fingerprints=code.fingerprints(),
+            fingerprints=registry(limit).fingerprints,
+            stale=lambda _: (),
             auditor=self.auditor,
             dry_run=code.dry_run,
         ).replay

@@ -1,6 +1,7 @@
 """Replay: frozen plans, resumable runs, equal digests, no second follow-up."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 
 import pytest
@@ -21,6 +22,7 @@ from application.use_cases.replay import (
     subscription_of,
 )
 from application.use_cases.replay_run import run_replay
+from application.use_cases.staleness import stale_positions
 from domain.errors import InvalidReplay, NotFound
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
@@ -81,7 +83,7 @@ def store() -> MemoryStore:
 
 def plan(store: MemoryStore, command: PlanReplay, *nodes):
     registry = registry_of(*nodes or (double,))
-    fingerprints = Processor(registry).fingerprints()
+    fingerprints = registry.fingerprints
     return plan_replay(
         command,
         events=store.events,
@@ -91,6 +93,13 @@ def plan(store: MemoryStore, command: PlanReplay, *nodes):
         replays=store.replays,
         registry=registry,
         fingerprints=fingerprints,
+        stale=partial(
+            stale_positions,
+            contexts=store.contexts,
+            codes=store.codes,
+            promotions=store.promotions,
+            registry=registry,
+        ),
         auditor=Auditor("cli:somebody", store.audit),
         dry_run=Processor(registry).dry_run,
         clock=count(0.0, 0.1).__next__,
@@ -98,7 +107,7 @@ def plan(store: MemoryStore, command: PlanReplay, *nodes):
 
 
 def require_code(store: MemoryStore, replay, registry: PipelineRegistry) -> None:
-    fingerprints = Processor(registry).fingerprints()
+    fingerprints = registry.fingerprints
     require_same_code(replay, events=store.events, registry=registry, fingerprints=fingerprints)
 
 
@@ -264,6 +273,7 @@ def test_a_replay_is_refused_when_a_pipeline_has_come_or_gone_since_the_plan(sto
         replays=store.replays,
         registry=none,
         fingerprints={},
+        stale=lambda _: (),
         auditor=Auditor("cli:somebody", store.audit),
         dry_run=Processor(none).dry_run,
     )

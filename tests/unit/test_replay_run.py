@@ -44,7 +44,7 @@ class Seconds:
 def begin(store: MemoryStore, replay_id: int = 1, nodes: Sequence[object] = (double,), **how):
     registry = registry_of(*nodes)
     auditor = Auditor("cli:somebody", store.audit)
-    return memory_begin(store, RunReplay(replay_id=replay_id, **how), Processor(registry), registry, auditor)
+    return memory_begin(store, RunReplay(replay_id=replay_id, **how), registry, auditor)
 
 
 def prepared(store: MemoryStore, *nodes, **how):

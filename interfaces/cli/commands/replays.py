@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,6 +33,7 @@ def plan(
     generation: Annotated[
         int | None, typer.Option(help="Events that an earlier replay, of this id, has a result of.", min=0)
     ] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Events whose result today's code could change.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Every event.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -56,6 +58,7 @@ def plan(
         status="failed" if dead else checked(status),
         query=query,
         generation=generation,
+        stale=stale,
         everything=everything,
     )
     with opened() as container:
@@ -165,24 +168,50 @@ def _put_view(view: Any, said: str, *, as_json: bool) -> None:
 
 @app.command()
 def diff(
-    replay_id: Id,
+    replay_id: Annotated[int | None, typer.Argument(help="The replay's id.", min=1, max=2**31 - 1)] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A folder with code: events run through it in memory, and nothing is appended."),
+    ] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="With --against: events of this type.")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="With --against: events routed to this pipeline.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="With --against: events whose time is not before.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="With --against: events whose time is before.")] = None,
     tolerance: Tolerance = 0.0,
     ignore: Ignore = None,
     html: Html = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what differs between a replay and the live results, by kind. Exit code 0: nothing, 1: something."""
-    from application.use_cases.replay import get_replay
+    """Tell what differs between a replay, or what other code makes, and the results. 0: nothing, 1: something."""
     from domain.differences import Rules
+    from domain.errors import InvalidRequest
+
+    filters = {"type": type_, "route": pipeline}
+    where = {name: value for name, value in filters.items() if value is not None}
+    narrowed = bool(where or since or until)
+    if replay_id is None and against is None:
+        raise InvalidRequest("Name a replay by its id, or code by --against FOLDER.")
+    if narrowed and (against is None or replay_id is not None):
+        raise InvalidRequest("--type, --pipeline, --since and --until choose events for --against, without a replay.")
+    rules = Rules(tolerance=tolerance, ignored=tuple(ignore or ()))
+    if against is not None:
+        selection = {"where": where, "since": utc(since), "until": utc(until)}
+        _diff_against(against, replay_id, selection, rules, html=html, as_json=as_json)
+    elif replay_id is not None:
+        _diff_of_replay(replay_id, rules, html=html, as_json=as_json)
+
+
+def _diff_of_replay(replay_id: int, rules: Any, *, html: Path | None, as_json: bool) -> None:
+    from application.use_cases.replay import get_replay
 
     with opened() as container:
         replay = get_replay(replay_id, replays=container.replays())
-        found = container.compare_replay()(replay, Rules(tolerance=tolerance, ignored=tuple(ignore or ())))
+        found = container.compare_replay()(replay, rules)
     if html is not None:
         write_page(
             html,
             found,
-            title=f"Replay {replay.id} beside the live results",
+            title=f"Replay {replay.id} beside the results without it",
             told=f"{found.compared:,} of {replay.count:,} planned events compared · planned "
             f"{replay.created_at:%Y-%m-%d %H:%M} UTC",
             code="the replay's code",
@@ -195,6 +224,70 @@ def diff(
         if not found.noise_sought:
             output.say("noise was not sought: the code here is not the replay's")
     if not found.same:
+        raise typer.Exit(output.SOME_FAILED)
+
+
+def _diff_against(
+    folder: Path, replay_id: int | None, filters: Any, rules: Any, *, html: Path | None, as_json: bool
+) -> None:
+    from application.subscription import Selection
+    from application.use_cases.replay import get_replay
+    from interfaces.cli.code import require_code_of, use_code_of
+
+    use_code_of(folder)
+    with opened() as container:
+        fingerprints = container.fingerprints()
+        require_code_of(folder)
+        if replay_id is None:
+            selection = Selection(**filters, last=container.events().head())
+        else:
+            selection = get_replay(replay_id, replays=container.replays()).selection
+        total = sum(container.events().count(selection).values())
+        with output.progress("run", total) as bar:
+            found = container.compare_held()(selection, rules, progress=bar.to)
+    if html is not None:
+        write_page(
+            html,
+            found,
+            title=f"The code of {folder} beside the results",
+            told=f"{found.compared:,} of {total:,} events have a result and were compared; nothing was appended",
+            code=f"the code of {folder}",
+            fingerprints={name: [known] for name, known in fingerprints.items()},
+        )
+    if as_json:
+        output.put_json({"against": str(folder), "count": total, **asdict(found)})
+    else:
+        put_comparison(f"{folder}: {found.compared:,} of {total:,} events have a result and were compared", found)
+    if not found.same:
+        raise typer.Exit(output.SOME_FAILED)
+
+
+@app.command()
+def stale(
+    explain: Annotated[bool, typer.Option("--explain", help="Name what has changed, and some of the events.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the results that today's code could change, by cause. Exit code 0: none, 1: some."""
+    from infrastructure.settings import typed
+
+    with opened() as container:
+        found = container.find_stale()()
+    if as_json:
+        output.put_json(asdict(found))
+    else:
+        title = f"{found.stale:,} of {found.results:,} results could be changed by the code here"
+        rows = [(one.pipeline, one.results, ", ".join(one.causes)) for one in found.classes]
+        output.put_table(("pipeline", "results", "cause"), rows, title=title)
+        for one in found.classes if explain else ():
+            output.put(f"{one.pipeline}, {', '.join(one.causes)}: {one.results:,} results")
+            for line in (*one.changed, f"for example {', '.join(one.examples)}"):
+                output.put(f"  {line}")
+        if found.stale:
+            output.say(f"select them with: {typed('replay plan --stale')}")
+        for constant in found.unseen if explain else ():
+            output.say(f"of {constant} only the statement that makes it is seen")
+        output.say(f"seen is the code of {', '.join(found.packages) or 'no package'}; libraries are not seen")
+    if found.stale:
         raise typer.Exit(output.SOME_FAILED)
 
 

@@ -13,7 +13,7 @@ from application.use_cases.promoting import promote_replay, roll_back
 from domain.differences import Rules
 from interfaces.http.bodies import model_in_body
 from interfaces.http.dependencies import Api, api, auditor
-from interfaces.http.documented import CHANGE_REPLAY, COMPARISON, PLAN, PROMOTION, REPLAY, REPLAYS
+from interfaces.http.documented import CHANGE_REPLAY, COMPARISON, PLAN, PROMOTION, REPLAY, REPLAYS, STALE
 from interfaces.http.replay_models import (
     ComparisonAnswer,
     ContextsAnswer,
@@ -23,6 +23,7 @@ from interfaces.http.replay_models import (
     ProgressAnswer,
     ReplayAnswer,
     ReplaysAnswer,
+    StalenessAnswer,
     StatusAnswer,
     ViewAnswer,
     members_of,
@@ -79,6 +80,12 @@ def promote(replay_id: Id, api: TheApi, auditor: Annotated[Auditor, Depends(audi
 def rollback(api: TheApi, auditor: Annotated[Auditor, Depends(auditor)]) -> ViewAnswer:
     """Let the results hold that held before the last promotion. Nothing is deleted."""
     return ViewAnswer.of(roll_back(builder=api.index_builder(), auditor=auditor, build=False))
+
+
+@router.get("/stale", **STALE)
+def list_stale(api: TheApi) -> StalenessAnswer:
+    """The results that hold and that this service's code could change, by cause."""
+    return StalenessAnswer(**asdict(api.find_stale()()))
 
 
 @router.get("/{replay_id}", **REPLAY)
