@@ -7,6 +7,7 @@ nor Redis nor Elasticsearch.
 import os
 import pwd
 import socket
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,8 @@ from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.indices import IndexBuilder
 from application.use_cases.processing import Processor
 from application.use_cases.replay import compare_replay, plan_replay, subscription_of
+from application.use_cases.replay_run import YIELD_ABOVE, Conditions, EndedEvents, MaxFailures, Pace, ReplayRun
+from application.use_cases.replaying import Effects, begin_replay, bounded, effects_of, expected_effects
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
 from application.use_cases.sealing import SEALING, places, seal_rows
@@ -60,6 +63,7 @@ from infrastructure.ids import new_id, new_key_parts
 from infrastructure.journal import LogJournal
 from infrastructure.limits import ProcessLimits
 from infrastructure.metrics import Metrics
+from infrastructure.processes import is_surely_dead, process_name
 from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
 from infrastructure.smtp.server import MailServer
@@ -172,18 +176,11 @@ def _works(
     journal: LogJournal,
 ) -> dict[str, Work]:
     processor = Processor(registry, unknown_types=settings.unknown_types, mask=settings.mask())
+    follow_ups, effects = _world(registry, settings, store, dispatcher, callers)
     handlers: dict[str, Handler] = {
-        FOLLOW_UPS: partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
+        FOLLOW_UPS: follow_ups,
         INDEX: indexer.index_contexts,
-        EFFECTS: partial(
-            carry_out,
-            ledger=store.ledger,
-            callers=callers,
-            events=store.events,
-            dispatcher=dispatcher,
-            registry=registry,
-            unknown_types=settings.unknown_types,
-        ),
+        EFFECTS: effects,
         **{
             name: partial(seal_rows, log=log, seals=store.seals, anchor=anchor, journal=journal)
             for name, log in SEALING.items()
@@ -201,18 +198,88 @@ def _works(
     }
 
 
-def _replay_engine(
-    replay: Replay,
-    *,
+def _world(
     registry: PipelineRegistry,
     settings: Settings,
     store: SqlStore,
-    engine_of: Callable[[Work], Engine],
-) -> Engine:
-    """An engine that works one replay: only this process holds the code it was planned for."""
-    subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
+    dispatcher: Dispatcher,
+    callers: Mapping[str, Caller],
+) -> tuple[Handler, Handler]:
+    """What carries out that contexts declare: follow-up events, and calls."""
+    return (
+        partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
+        partial(
+            carry_out,
+            ledger=store.ledger,
+            callers=callers,
+            events=store.events,
+            dispatcher=dispatcher,
+            registry=registry,
+            unknown_types=settings.unknown_types,
+        ),
+    )
+
+
+def _replay_run(
+    replay: Replay,
+    *,
+    effects: Effects = "skip",
+    last: int | None = None,
+    rate: float | None = None,
+    max_failures: MaxFailures | None = None,
+    yield_above: int = YIELD_ABOVE,
+    clock: Callable[[], float] = time.monotonic,
+    registry: PipelineRegistry,
+    settings: Settings,
+    subscriptions: Mapping[str, Subscription],
+    store: SqlStore,
+    dispatcher: Callable[[], Dispatcher],
+    callers: Callable[[], Mapping[str, Caller]],
+    journal: LogJournal,
+    heart: Heart,
+    limits: Limits,
+) -> ReplayRun:
+    """What one process needs to run a replay: an engine that works it alone, and rings nobody for it.
+
+    Only this process holds the code it was planned for. It goes no further than position `last`; `rate` is this
+    process's, in events a second.
+    """
+    pace = Pace(rate, one_by_one=max_failures is not None, clock=clock)
+    batch, lease = pace.batch(settings.claim_batch), settings.lease_seconds
+    subscription = bounded(subscription_of(replay, batch=batch, lease=lease), last)
     processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types, mask=settings.mask())
-    return engine_of(Work(subscription=subscription, load=_loader(store, subscription), handle=processor.process))
+    handled: list[tuple[Subscription, Handler]] = [(subscription, pace.counted(processor.process))]
+    if effects == "live":
+        world = _world(registry, settings, store, dispatcher(), callers())
+        handled += zip(effects_of(replay, batch=batch, lease=lease), world, strict=True)
+    return ReplayRun(
+        engine=Engine(
+            works={
+                each.name: Work(subscription=each, load=_loader(store, each), handle=handle) for each, handle in handled
+            },
+            claims=store.claims,
+            dispatcher=Silence(),
+            journal=journal,
+            owner=process_name("replay"),
+            heart=heart,
+            limits=limits,
+            clock=clock,
+        ),
+        conditions=Conditions(
+            replay=replay,
+            subscription=subscription,
+            live=[each.name for each in subscriptions.values() if each.route is not None],
+            effects=[each.name for each, _ in handled[1:]],
+            replays=store.replays,
+            claims=store.claims,
+            contexts=store.contexts,
+            ended=EndedEvents(replay, claims=store.claims, events=store.events),
+            max_failures=max_failures,
+            yield_above=yield_above,
+            clock=clock,
+        ),
+        pace=pace,
+    )
 
 
 def _engine_of(work: Work, *, claims: Claims, journal: LogJournal, heart: Heart, limits: Limits) -> Engine:
@@ -383,9 +450,6 @@ class Container(containers.DeclarativeContainer):
     checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor=anchor, mask=mask)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, seals=seals)
     engine_of = providers.Callable(partial, _engine_of, claims=claims, journal=journal, heart=heart, limits=limits)
-    replay_engine = providers.Factory(
-        _replay_engine, registry=registry, settings=settings, store=store, engine_of=engine_of
-    )
     index_builder = providers.Factory(
         IndexBuilder,
         index=search_index,
@@ -397,6 +461,33 @@ class Container(containers.DeclarativeContainer):
         promotions=promotions,
         template=subscriptions.provided[INDEX],
         engine_of=engine_of,
+    )
+    begin_replay = providers.Callable(
+        partial,
+        begin_replay,
+        batch=settings.provided.claim_batch,
+        lease=settings.provided.lease_seconds,
+        replays=replays,
+        claims=claims,
+        events=events,
+        codes=codes,
+        registry=registry,
+        fingerprints=fingerprints,
+        is_dead=providers.Object(is_surely_dead),
+    )
+    expected_effects = providers.Callable(partial, expected_effects, events=events, states=states, dry_run=dry_run)
+    replay_run = providers.Factory(
+        _replay_run,
+        registry=registry,
+        settings=settings,
+        subscriptions=subscriptions,
+        store=store,
+        # Made where effects are carried out, and nowhere else.
+        dispatcher=dispatcher.provider,
+        callers=callers.provider,
+        journal=journal,
+        heart=heart,
+        limits=limits,
     )
     slots = providers.Object(cron.slots)
     clockwork = providers.Singleton(

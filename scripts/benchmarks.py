@@ -35,6 +35,10 @@ def main() -> None:
     month.add_argument("--write", action="store_true", help="keep the figures in docs/performance/")
     start = verbs.add_parser("start", help="how long the commands take to start")
     start.add_argument("--rounds", type=int, default=7)
+    replay = verbs.add_parser("replay", help="live traffic alone, and beside a replay at full speed")
+    replay.add_argument("--on", action="append", choices=["embedded", "scale"], help="default: both")
+    replay.add_argument("--rounds", type=int, default=3)
+    replay.add_argument("--workers", type=int, default=1)
     seals = verbs.add_parser("seals", help="the month with and without sealing, and how long `verify` takes")
     seals.add_argument("--rounds", type=int, default=5)
     corpus = verbs.add_parser("corpus", help="how long an export and a check of the corpus take")
@@ -45,6 +49,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.verb == "start":
         measure_start(options.rounds)
+    elif options.verb == "replay":
+        from scripts.benchmarks_of_replay import measure_replay  # noqa: PLC0415  # it measures by what is here
+
+        measure_replay(options.on or ["embedded", "scale"], options.rounds, options.workers)
     elif options.verb == "seals":
         from scripts.benchmarks_of_seals import measure_seals  # noqa: PLC0415  # it measures by what is here
 
@@ -102,8 +110,8 @@ def one_month(
 ) -> dict[str, float]:
     # `prepare` is handed the stores before anything runs on them.
     home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    port = _free_port()
-    environment = _environment(mode, home, stack)
+    port = free_port()
+    environment = environment_of(mode, home, stack)
     subprocess.run([BIN / "playhead", "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL)
     container = container_of(environment)
     prepare(container)
@@ -111,13 +119,13 @@ def one_month(
     if mode == "scale":
         commands += [["worker"], ["beat"]]
     for command in commands:
-        stack.enter_context(_process([str(BIN / "playhead"), *command], environment, home / f"{command[0]}.log"))
-    _wait_until_ready(port)
+        stack.enter_context(running([str(BIN / "playhead"), *command], environment, home / f"{command[0]}.log"))
+    wait_until_ready(port)
     if mode == "scale":
-        _wait_for_worker(environment)
+        wait_for_worker(environment)
 
     began = time.perf_counter()
-    _send(bodies, port)
+    send(bodies, port)
     accepted = time.perf_counter() - began
     expected = 27_004 + 626  # the month's flights and their follow-ups
     deadline = began + PATIENCE
@@ -161,7 +169,7 @@ def _index_lag(container: object) -> int:
     return index_lag(claims=container.claims())  # type: ignore[attr-defined]
 
 
-def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
+def environment_of(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
     from tests.postgres_databases import postgres_database  # noqa: PLC0415
 
     environment = {**os.environ, "PLAYHEAD_HOME": str(home), "LOG_LEVEL": "warning"}
@@ -183,7 +191,7 @@ def _environment(mode: str, home: Path, stack: ExitStack) -> dict[str, str]:
 
 
 @contextmanager
-def _process(command: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
@@ -197,7 +205,7 @@ def _process(command: list[str], environment: dict[str, str], log: Path) -> Iter
                 process.wait()
 
 
-def _wait_until_ready(port: int) -> None:
+def wait_until_ready(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -211,7 +219,7 @@ def _wait_until_ready(port: int) -> None:
     raise SystemExit("the service is not ready after 30 s")
 
 
-def _wait_for_worker(environment: dict[str, str]) -> None:
+def wait_for_worker(environment: dict[str, str]) -> None:
     from celery import Celery  # noqa: PLC0415
 
     app = Celery(broker=environment["CELERY_BROKER_URL"])
@@ -222,7 +230,7 @@ def _wait_for_worker(environment: dict[str, str]) -> None:
     app.close()
 
 
-def _send(bodies: list[bytes], port: int) -> None:
+def send(bodies: list[bytes], port: int) -> None:
     waiting = list(reversed(bodies))
     lock = threading.Lock()
     refused: list[int] = []
@@ -249,7 +257,7 @@ def _send(bodies: list[bytes], port: int) -> None:
         raise SystemExit(f"batches were answered {refused}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -151,6 +151,10 @@ class Claims(Protocol):
         """The first and the last position of each claim of a subscription, in ascending order."""
         ...
 
+    def owners(self, name: str) -> list[str]:
+        """Who holds claims of a subscription now, by name; whether they are alive is not known here."""
+        ...
+
     def subscriptions(self) -> list[str]:
         """The names of all registered subscriptions."""
         ...

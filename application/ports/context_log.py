@@ -132,6 +132,13 @@ class ContextLog(Protocol):
         """How many contexts a generation has, by pipeline and status."""
         ...
 
+    def failures(self, generation: int) -> list[tuple[str, int]]:
+        """The kinds of failure that ended runs of a generation as `dead`, each with its count, the most frequent first.
+
+        A kind is what dead letters are grouped by; empty where none was kept.
+        """
+        ...
+
     def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
         """The first results of a generation, by event position (past `after`) and pipeline."""
         ...

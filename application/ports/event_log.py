@@ -101,6 +101,10 @@ class EventLog(Protocol):
         """All selected events by ascending position, read a page at a time."""
         ...
 
+    def nth(self, selection: Selection, number: int) -> int | None:
+        """The position of the selected event of this number, from 1; None where fewer are selected."""
+        ...
+
     def count(self, selection: Selection) -> Mapping[str, int]:
         """How many events are selected, by type."""
         ...

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from application.subscription import Selection
+
+DecisionKind = Literal["effects", "end"]
+"""What is decided about a replay at most once: what becomes of its effects, and that it ends before it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class Replay:
 
 
 class Replays(Protocol):
-    """Keeps the plans; they are never changed."""
+    """Keeps the plans, which are never changed, and what was decided about them once and for all."""
 
     def create(self, selection: Selection, fingerprints: Mapping[str, str], count: int) -> Replay:
         """Keep a plan under the next id."""
@@ -36,4 +39,16 @@ class Replays(Protocol):
 
     def list(self) -> list[Replay]:
         """All replays, newest first."""
+        ...
+
+    def decide(self, replay_id: int, kind: DecisionKind, value: str) -> str:
+        """Decide something about a replay; what holds: of several who decide, the first one's word, for ever.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        ...
+
+    def decided(self, replay_id: int) -> Mapping[DecisionKind, str]:
+        """All that was decided about a replay."""
         ...

@@ -1,6 +1,6 @@
 """The states of effects, read off the ledger and the claims; and what an operator may do about them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger, Entry, NewEntry, Phase
 from application.subscription import Selection
-from application.use_cases.effects import EFFECTS, declared_by
+from application.use_cases.effects import EFFECTS, carrier_of, declared_by
 from application.use_cases.events import is_id
 from domain.errors import EffectBusy, InvalidRequest, NotFound, PermanentError
 from domain.outgoing import place_of
@@ -83,13 +83,16 @@ def count_effects(*, ledger: EffectLedger) -> Mapping[EffectStatus, int]:
 
 
 def effects_of(rows: Iterable[RecordedContext], *, ledger: EffectLedger) -> list[EffectState]:
-    """The effects that contexts declare; those that replays made are not carried out, and left out."""
+    """The effects that contexts declare; of those that replays made, only what was begun: few are carried out."""
     return [life.state for life in lives_of(rows, ledger=ledger)]
 
 
 def lives_of(rows: Iterable[RecordedContext], *, ledger: EffectLedger) -> list[EffectLife]:
     """The effects that contexts declare, as in `effects_of`, each with every step."""
-    return _lives([row for row in rows if row.calls and row.generation == 0], ledger=ledger)
+    declaring = [row for row in rows if row.calls]
+    replayed = [row.position for row in declaring if row.generation]
+    begun = {entry.context_position for entry in ledger.of_contexts(replayed)}
+    return _lives([row for row in declaring if row.generation == 0 or row.position in begun], ledger=ledger)
 
 
 def get_effect(effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, claims: Claims) -> EffectLife:
@@ -141,11 +144,13 @@ def retry_effect(
         phase="retry",
     )
     auditor.record("effects.retry", effect_id)
-    if not ledger.reopen(entry, subscription=EFFECTS):
+    [row] = _read([last.context_position], contexts)
+    if not ledger.reopen(entry, subscription=carrier_of(row.generation)):
         raise EffectBusy(
             f"A worker carries out effects of event {last.event_id} now; ask again when it is done, in some seconds."
         )
-    dispatcher.ring(EFFECTS)
+    if row.generation == 0:  # a replay's are carried out by the next run of it
+        dispatcher.ring(EFFECTS)
     return Retried(state=get_effect(effect_id, ledger=ledger, contexts=contexts, claims=claims).state, changed=True)
 
 
@@ -192,9 +197,12 @@ class _Reading:
     moved: frozenset[str]
 
     @classmethod
-    def of(cls, positions: Sequence[int], ledger: EffectLedger) -> "_Reading":
+    def of(
+        cls, positions: Sequence[int], ledger: EffectLedger, *, carriers: Collection[str] = (EFFECTS,)
+    ) -> "_Reading":
         before = histories_of(ledger.of_contexts(positions))
-        leased = frozenset(claim.context_position for claim in ledger.claims(EFFECTS) if claim.leased)
+        claims = (claim for name in carriers for claim in ledger.claims(name))
+        leased = frozenset(claim.context_position for claim in claims if claim.leased)
         histories = histories_of(ledger.of_contexts(positions))
         moved = (key for key, history in histories.items() if before.get(key, History()).last != history.last)
         return cls(histories, leased, frozenset(moved))
@@ -208,7 +216,8 @@ class _Reading:
 def _lives(rows: Sequence[RecordedContext], *, ledger: EffectLedger) -> list[EffectLife]:
     if not rows:
         return []
-    reading = _Reading.of([row.position for row in rows], ledger)
+    carriers = {carrier_of(row.generation) for row in rows}
+    reading = _Reading.of([row.position for row in rows], ledger, carriers=carriers)
     lives = []
     for declared in (each for row in rows for each in declared_by(row)):
         history = reading.histories.get(declared.effect_id, History())

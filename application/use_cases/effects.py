@@ -32,6 +32,11 @@ MAX_CALLS = 100
 """Calls that one run may declare."""
 
 
+def carrier_of(generation: int) -> str:
+    """The name of the subscription that carries out the calls of a generation; of a replay's, where they are live."""
+    return EFFECTS if generation == 0 else f"replay-{generation}-{EFFECTS}"
+
+
 def validate_calls(context: TaskContext, *, registry: PipelineRegistry, unknown_types: UnknownTypes) -> None:
     """Refuse calls that the run that declares them can know to be wrong.
 

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from application.auditor import Auditor
-from application.engine import Engine
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog, ContextStatus
 from application.ports.event_log import EventLog
-from application.ports.pipeline_codes import PipelineCodes
 from application.ports.promotions import Promotions
 from application.ports.replays import Replay, Replays
 from application.ports.search_index import SearchIndex
@@ -38,7 +36,6 @@ APPEND_SECONDS = 0.0001
 
 Measured embedded on two cores: a replay of 27,630 flights, whose runs take 1.2 s, took 3.2 s.
 """
-_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +122,49 @@ def plan_replay(
     replay = replays.create(selection, code, sum(by_type.values()))
     # Only now has it an id; and a plan changes nothing.
     auditor.record("replay.plan", str(replay.id), count=replay.count)
-    sample = events.read(selection, limit=SAMPLED)
-    # What never ended well may end the process that tries it.
-    harmless = [event for event, state in zip(sample, states.of(sample), strict=True) if state.status == "succeeded"]
-    made, seconds = _tried(harmless, dry_run, clock)
+    sample = sample_of(selection, events=events, states=states, dry_run=dry_run, clock=clock)
     return Plan(
         replay=replay,
         by_type=by_type,
         without_pipeline=without,
-        first=sample[:FIRST],
-        sampled=len(made),
+        first=sample.events[:FIRST],
+        sampled=sample.size,
+        effects=sample.effects,
+        failing=sample.failing,
+        seconds=(sample.seconds / sample.size + APPEND_SECONDS) * replay.count if sample.size else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The first events of a selection; and what today's code makes of `size` of them, in `seconds`."""
+
+    events: Sequence[RecordedEvent]
+    size: int
+    effects: Mapping[str, int]
+    failing: int
+    seconds: float
+
+
+def sample_of(
+    selection: Selection,
+    *,
+    events: EventLog,
+    states: TaskStates,
+    dry_run: DryRun,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Sample:
+    """Run the first events that have succeeded before in memory, for as long as a sample may take."""
+    sample = events.read(selection, limit=SAMPLED)
+    # What never ended well may end the process that tries it.
+    harmless = [event for event, state in zip(sample, states.of(sample), strict=True) if state.status == "succeeded"]
+    made, seconds = _tried(harmless, dry_run, clock)
+    return Sample(
+        events=sample,
+        size=len(made),
         effects=Counter(effect["kind"] for members in made if not _failed(members) for effect in members["effects"]),
         failing=sum(map(_failed, made)),
-        seconds=(seconds / len(made) + APPEND_SECONDS) * replay.count if made else None,
+        seconds=seconds,
     )
 
 
@@ -277,38 +304,16 @@ def _changed(
     return [name for name in sorted({*planned, *today}) if planned.get(name) != today.get(name)]
 
 
-def run_replay(
-    engine: Engine,
-    *,
-    codes: PipelineCodes,
-    registry: PipelineRegistry,
-    auditor: Auditor,
-    progress: Callable[[int], None],
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Work a replay to its end, or on from where an earlier run stopped, until the engine is told to stop.
-
-    The engine has the replay's work and no other. `progress` is told the position reached.
-    """
-    [subscription] = [work.subscription for work in engine.works.values()]
-    claims = engine.claims
-    auditor.record("replay.run", subscription.name.removeprefix("replay-"))
-    codes.register(registry.codes.values())
-    claims.register([subscription])
-    while not engine.stopping and not is_done(subscription, claims=claims):
-        if not engine.turn(subscription.name, seconds=0.5):
-            # Its last claims are leased to another process, or wait for their next attempt.
-            sleep(_PAUSE_SECONDS)
-        progress(claims.backlog([subscription.name])[subscription.name].cursor)
-
-
 def is_done(subscription: Subscription, *, claims: Claims) -> bool:
-    """Whether every selected event has ended."""
-    backlog = claims.backlog([subscription.name]).get(subscription.name)
+    """Whether every selected event has ended; claims on later ones, of a run that goes further, do not count."""
+    name, last = subscription.name, subscription.selection.last
+    backlog = claims.backlog([name]).get(name)
     if backlog is None:
         return False
-    end = backlog.head if subscription.selection.last is None else min(subscription.selection.last, backlog.head)
-    return backlog.cursor >= end and backlog.claims == 0
+    end = backlog.head if last is None else min(last, backlog.head)
+    if backlog.cursor < end:
+        return False
+    return backlog.claims == 0 or all(first > end for first, _ in claims.ranges(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,11 @@ class MemoryClaims(Claims):
         with self._tables.lock:
             return sorted((row.first, row.last) for row in self._rows(name))
 
+    def owners(self, name: str) -> list[str]:
+        with self._tables.lock:
+            now = self._tables.clock()
+            return sorted({row.owner for row in self._rows(name) if row.owner is not None and row.is_leased(now)})
+
     def subscriptions(self) -> list[str]:
         with self._tables.lock:
             return sorted(self._tables.cursors)

@@ -56,6 +56,10 @@ class MemoryContextLog(ContextLog):
         counted = Counter((row.pipeline, row.status) for row in self._where(generation=generation))
         return sorted((pipeline, status, count) for (pipeline, status), count in counted.items())
 
+    def failures(self, generation: int) -> list[tuple[str, int]]:
+        counted = Counter(row.failure or "" for row in self._where(generation=generation, status="dead"))
+        return sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+
     def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
         rows = [
             *self._where(generation=generation, status="dead"),

@@ -78,6 +78,10 @@ class MemoryEventLog(EventLog):
             yield from batch
             selection = replace(selection, after=batch[-1].position)
 
+    def nth(self, selection: Selection, number: int) -> int | None:
+        rows = self.read(selection, limit=number)
+        return rows[number - 1].position if len(rows) == number else None
+
     def count(self, selection: Selection) -> Mapping[str, int]:
         with self._tables.lock:
             return Counter(row.event.type for row in self._tables.events if row.fits(selection))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from application.ports.replays import Replay, Replays
+from application.ports.replays import DecisionKind, Replay, Replays
 from application.subscription import Selection
 from infrastructure.memory.tables import MemoryTables
 
@@ -31,3 +31,11 @@ class MemoryReplays(Replays):
     def list(self) -> list[Replay]:
         with self._tables.lock:
             return self._tables.replays[::-1]
+
+    def decide(self, replay_id: int, kind: DecisionKind, value: str) -> str:
+        with self._tables.lock:
+            return self._tables.replay_decisions.setdefault(replay_id, {}).setdefault(kind, value)
+
+    def decided(self, replay_id: int) -> Mapping[DecisionKind, str]:
+        with self._tables.lock:
+            return dict(self._tables.replay_decisions.get(replay_id, {}))

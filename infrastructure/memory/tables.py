@@ -12,7 +12,7 @@ from application.ports.audit import AuditEntry
 from application.ports.context_log import NewContext, RecordedContext
 from application.ports.effect_ledger import Entry
 from application.ports.promotions import LIVE, View
-from application.ports.replays import Replay
+from application.ports.replays import DecisionKind, Replay
 from application.subscription import Lane, Log, Selection
 from domain.events import RecordedEvent
 from domain.fingerprints import PipelineCode
@@ -113,6 +113,7 @@ class MemoryTables:
     claims_made: int = 0
     replays: list[Replay] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
+    replay_decisions: dict[int, dict[DecisionKind, str]] = field(default_factory=dict)
     codes: dict[str, PipelineCode] = field(default_factory=dict)
     effect_steps: list[Entry] = field(default_factory=list)
     disabled_endpoints: set[str] = field(default_factory=set)

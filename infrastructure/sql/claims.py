@@ -37,6 +37,12 @@ class SqlClaims(Claims):
         with self._database.reading() as connection:
             return [(row[0], row[1]) for row in connection.execute(query.order_by(ClaimRow.first_position))]
 
+    def owners(self, name: str) -> list[str]:
+        held = (ClaimRow.subscription == name, ClaimRow.owner.is_not(None), ClaimRow.available_at > DatabaseNow())
+        with self._database.reading() as connection:
+            found = connection.scalars(select(ClaimRow.owner).where(*held).distinct().order_by(ClaimRow.owner))
+            return [owner for owner in found if owner is not None]
+
     def subscriptions(self) -> list[str]:
         with self._database.reading() as connection:
             return list(connection.scalars(select(SubscriptionRow.name).order_by(SubscriptionRow.name)))

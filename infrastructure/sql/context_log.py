@@ -4,7 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
 from application.ports.context_log import (
     ContextLog,
@@ -77,6 +89,14 @@ class SqlContextLog(ContextLog):
         )
         with self._database.reading() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+
+    def failures(self, generation: int) -> list[tuple[str, int]]:
+        kind, count = func.coalesce(_CONTEXTS.c.failure, ""), func.count()
+        # The status stands in the statement itself, so that the partial index of what is dead is used.
+        dead = (_CONTEXTS.c.status == literal_column("'dead'"), _CONTEXTS.c.generation == generation)
+        with self._database.reading() as connection:
+            found = [(row[0], row[1]) for row in connection.execute(select(kind, count).where(*dead).group_by(kind))]
+        return sorted(found, key=lambda each: (-each[1], each[0]))
 
     def results(self, generation: int, *, after: int, limit: int) -> list[Result]:
         key = (_CONTEXTS.c.event_position, _CONTEXTS.c.pipeline)

@@ -142,6 +142,12 @@ class SqlEventLog(EventLog):
             yield from batch
             selection = replace(selection, after=batch[-1].position)
 
+    def nth(self, selection: Selection, number: int) -> int | None:
+        statement = within(select(_EVENTS.c.position), _EVENTS, selection, after=selection.after, limit=number)
+        with self._database.reading() as connection:
+            found: int | None = connection.scalar(statement.offset(number - 1).limit(1))
+        return found
+
     def count(self, selection: Selection) -> Mapping[str, int]:
         chosen = within(select(_EVENTS.c.type), _EVENTS, selection, after=selection.after, limit=None)
         types = chosen.order_by(None).subquery()

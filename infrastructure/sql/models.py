@@ -232,6 +232,20 @@ class PromotionRow(AppendOnly, Model):
     at: Mapped[datetime] = mapped_column(UtcTime)
 
 
+class ReplayDecisionRow(AppendOnly, Model):
+    """What was decided about a replay; of each kind once. See `application.ports.replays.Replays.decide`."""
+
+    __tablename__ = "replay_decisions"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    replay: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(Text)
+    value: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(UtcTime)
+
+    __table_args__ = (Index("replay_decisions_once", "replay", "kind", unique=True),)
+
+
 class PipelineCodeRow(AppendOnly, Model):
     """What a fingerprint stands for; see `domain.fingerprints.PipelineCode`, which `code` holds as JSON."""
 

@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
-from application.ports.replays import Replay, Replays
+from application.ports.replays import DecisionKind, Replay, Replays
 from application.subscription import Selection
 from infrastructure.sql.engine import Database, DatabaseNow
-from infrastructure.sql.models import ReplayRow
+from infrastructure.sql.models import ReplayDecisionRow, ReplayRow
 
 _SELECTION = TypeAdapter(Selection)
 
@@ -21,6 +22,7 @@ class SqlReplays(Replays):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._insert = postgresql.insert if database.is_postgres else sqlite.insert
 
     def create(self, selection: Selection, fingerprints: Mapping[str, str], count: int) -> Replay:
         values = {
@@ -43,6 +45,17 @@ class SqlReplays(Replays):
             return [
                 _replay(row) for row in connection.execute(select(ReplayRow.__table__).order_by(ReplayRow.id.desc()))
             ]
+
+    def decide(self, replay_id: int, kind: DecisionKind, value: str) -> str:
+        row = {"replay": replay_id, "kind": kind, "value": value, "recorded_at": DatabaseNow()}
+        with self._database.writing() as connection:
+            connection.execute(self._insert(ReplayDecisionRow).values(row).on_conflict_do_nothing())
+        return self.decided(replay_id)[kind]
+
+    def decided(self, replay_id: int) -> Mapping[DecisionKind, str]:
+        rows = select(ReplayDecisionRow.kind, ReplayDecisionRow.value).where(ReplayDecisionRow.replay == replay_id)
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(rows)}  # type: ignore[misc]  # kinds that `decide` wrote
 
 
 def _replay(row: Any) -> Replay:

@@ -1,15 +1,53 @@
 """Selections as SQL: the one place where the columns that a subscription may filter on meet the tables."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, false, select
+from sqlalchemy import Boolean, Column, ColumnElement, Connection, Dialect, Select, Table, Text, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import expression
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeDecorator
 
 from application.subscription import Log, Selection
 from infrastructure.sql.models import ContextRow, EventRow, HeadRow
 
 TABLES: dict[Log, Table] = {"events": EventRow.__table__, "task_contexts": ContextRow.__table__}  # type: ignore[dict-item]  # declarative types __table__ as FromClause
+
+
+class _Positions(TypeDecorator[Sequence[int]]):
+    """Positions as one parameter, as databases bound the number of these: an array's text, or JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> str:
+        text = ",".join(map(str, value or ()))
+        return f"{{{text}}}" if dialect.name == "postgresql" else f"[{text}]"
+
+
+class _Among(expression.FunctionElement[bool]):
+    """Whether a position is one of some."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, position: Column[Any], positions: Sequence[int]) -> None:
+        super().__init__(position, expression.bindparam(None, positions, type_=_Positions(), unique=True))
+
+
+@compiles(_Among, "postgresql")
+def _among_on_postgres(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    position, positions = (compiler.process(each, **options) for each in element.clauses)
+    return f"{position} = ANY (CAST({positions} AS bigint[]))"
+
+
+@compiles(_Among, "sqlite")
+def _among_on_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    position, positions = (compiler.process(each, **options) for each in element.clauses)
+    return f"{position} IN (SELECT value FROM json_each({positions}))"  # noqa: S608  # a column, and a parameter's place
 
 
 def selected(table: Table, selection: Selection) -> list[ColumnElement[bool]]:
@@ -51,8 +89,7 @@ def within(
     else:
         begin = bisect_right(selection.positions, after)
         end = len(selection.positions) if last is None else bisect_left(selection.positions, last + 1)
-        chosen = selection.positions[begin:end]
-        statement = statement.where(position.in_(chosen) if chosen else false())
+        statement = statement.where(_Among(position, selection.positions[begin:end]))
     return statement.order_by(position).limit(limit)
 
 

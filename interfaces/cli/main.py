@@ -20,6 +20,7 @@ from interfaces.cli.commands import (
     keys,
     operations,
     pipelines,
+    replay_runs,
     replays,
     run,
     schedules,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 for commands in (run.app, sending.app, explain.app, step.app, search.app, verify.app, operations.app):
     app.registered_commands += commands.registered_commands
+replays.app.registered_commands += replay_runs.app.registered_commands
 for name, group in (
     ("events", events.app),
     ("dead", dead.app),

@@ -185,11 +185,12 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(label, total=total)
 
-    def to(self, done: int, total: int | None = None) -> None:
-        """So much is done in all; `total` where it has grown."""
+    def to(self, done: int, total: int | None = None, words: str | None = None) -> None:
+        """So much is done in all; `total` where it has grown; `words` to be said beside it."""
         self._done = done
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            said = None if words is None else f"{self._label}: {words}"
+            self._bar.update(self._task, completed=done, total=total, description=said)
 
     def close(self) -> None:
         """Draw no more."""

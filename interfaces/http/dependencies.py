@@ -14,6 +14,7 @@ from application.follower import Follower
 from application.ports.audit import Audit
 from application.ports.claims import Claims
 from application.ports.context_log import ContextLog
+from application.ports.controls import Controls
 from application.ports.dead_letters import DeadLetters
 from application.ports.dispatcher import Dispatcher
 from application.ports.effect_ledger import EffectLedger
@@ -54,6 +55,7 @@ class Api:
     replays: Replays
     promotions: Promotions
     index_builder: Callable[[], IndexBuilder]
+    controls: Controls
     find_stale: Callable[[], Callable[[], Staleness]]
     plan_replay: Callable[[], Callable[..., Plan]]
     compare_replay: Callable[[], Callable[..., Comparison]]
@@ -87,6 +89,7 @@ class Api:
             replays=container.replays(),
             promotions=container.promotions(),
             index_builder=container.index_builder,
+            controls=container.controls(),
             find_stale=container.find_stale,
             plan_replay=container.plan_replay,
             compare_replay=container.compare_replay,
@@ -116,6 +119,14 @@ class Api:
     def past_ports(self) -> dict[str, Any]:
         """What reading as of a moment touches."""
         return {"events": self.events, "contexts": self.contexts, "promotions": self.promotions}
+
+    def replay_ports(self) -> dict[str, Any]:
+        """What looking how far a replay is touches."""
+        return {"claims": self.claims, "events": self.events, "contexts": self.contexts, "replays": self.replays}
+
+    def control_ports(self) -> dict[str, Any]:
+        """What an operator's decision about a replay touches."""
+        return {"replays": self.replays, "claims": self.claims, "controls": self.controls}
 
     def effect_ports(self) -> dict[str, Any]:
         """What reading effects touches."""

@@ -305,6 +305,7 @@ DISCARD: dict[str, Any] = {
 REPLAYS: dict[str, Any] = {"responses": _answers(503)}
 REPLAY: dict[str, Any] = {"responses": _answers(400, 404, 503)}
 PROMOTION: dict[str, Any] = {"responses": _answers(400, 404, 409, 503)}
+CHANGE_REPLAY: dict[str, Any] = {"responses": _answers(400, 404, 503)}
 STALE: dict[str, Any] = {"responses": _answers(503)}
 COMPARISON: dict[str, Any] = {"responses": _answers(400, 404, 503)}
 PLAN: dict[str, Any] = {

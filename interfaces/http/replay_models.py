@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from application.ports.promotions import View
 from application.ports.replays import Replay
 from application.ports.task_states import TaskStatus
+from application.use_cases.replaying import Effects, Progress, State
 from interfaces.http.fields import Name, Time
 
 Position = Annotated[int | None, Field(ge=1, le=2**63 - 1)]
@@ -89,7 +90,29 @@ class ContextsAnswer(BaseModel):
     contexts: int
 
 
-class StatusAnswer(ReplayAnswer):
+class FailureAnswer(BaseModel):
+    """A kind of failure, and how many events ended dead by it."""
+
+    failure: str
+    count: int
+
+
+class ProgressAnswer(ReplayAnswer):
+    """How far a replay is: `ended` of its events have, of these `dead` without a result.
+
+    `running` is one that was begun and has not ended, whether a process works it now or not. `effects` is null before
+    the first run; `waiting` counts contexts whose follow-ups or calls wait to be carried out.
+    """
+
+    state: State
+    ended: int
+    dead: int
+    failures: list[FailureAnswer]
+    effects: Effects | None
+    waiting: int
+
+
+class StatusAnswer(ProgressAnswer):
     """How far a replay is, and how its results compare with the live ones by digest."""
 
     done: bool
@@ -162,3 +185,9 @@ def members_of(replay: Replay) -> dict[str, Any]:
         "fingerprints": dict(replay.fingerprints),
         "links": {"replay": here, "diff": f"{here}/diff"},
     }
+
+
+def members_of_progress(replay: Replay, progress: Progress) -> dict[str, Any]:
+    """The members of a `ProgressAnswer`."""
+    failures = [FailureAnswer(failure=kind, count=count) for kind, count in progress.failures]
+    return members_of(replay) | asdict(progress) | {"failures": failures}

@@ -57,6 +57,7 @@ def test_it_has_every_route():
         "GET /effects", "GET /effects/{effect_id}", "POST /effects/{effect_id}/retry",
         "GET /replays", "POST /replays", "GET /replays/{replay_id}", "GET /replays/{replay_id}/diff",
         "POST /replays/{replay_id}/promote", "POST /replays/{replay_id}/rollback", "GET /replays/stale",
+        "POST /replays/{replay_id}/pause", "POST /replays/{replay_id}/resume", "POST /replays/{replay_id}/abort",
         "GET /livez", "GET /readyz", "GET /metrics", "GET /problems/{code}",
     }  # fmt: skip
 

@@ -118,3 +118,17 @@ def test_each_subscription_has_a_backlog_on_its_own_log(store: Store):
     assert (found["orders"].head, found["orders"].cursor, found["orders"].has_due) == (3, 3, False)
     assert store.claims.backlog([]) == {}
     assert store.claims.subscriptions() == ["index", "orders", "others"]
+
+
+def test_the_owners_are_those_whose_leases_have_not_run_out(store: Store):
+    store.claims.register([ORDERS, of_pipeline("others")])
+    store.events.append(NewEventFactory.build_batch(9))
+    assert store.claims.owners("orders") == []
+    for owner in ("b", "a", "a"):
+        assert store.claims.take(ORDERS, owner=owner) is not None
+    assert store.claims.owners("orders") == ["a", "b"]
+    store.claims.end_leases("b")
+    assert store.claims.owners("orders") == ["a"]
+    store.claims.release("a")
+    assert store.claims.owners("orders") == []
+    assert store.claims.owners("unheard") == []

@@ -118,6 +118,17 @@ def test_the_summary_counts_a_generation_by_pipeline_and_status(store: Store):
     assert store.contexts.summary(1) == []
 
 
+def test_the_kinds_of_failure_of_a_generation_are_counted_the_most_frequent_first(store: Store):
+    def dead(position: int, failure: str | None, generation: int = 1):
+        return NewContextFactory(event_position=position, status="dead", failure=failure, generation=generation)
+
+    assert store.contexts.failures(1) == []
+    failed = NewContextFactory(event_position=1, status="failed", failure="b", generation=1)
+    complete(store, [failed, dead(1, "b"), dead(2, "a"), dead(3, "c"), dead(4, "c"), dead(5, None), dead(6, "c", 2)])
+    assert store.contexts.failures(1) == [("c", 2), ("", 1), ("a", 1), ("b", 1)]
+    assert store.contexts.failures(2) == [("c", 1)]
+
+
 def test_a_result_is_the_completed_context_of_an_event_else_its_last_dead_letter(store: Store):
     contexts = [
         NewContextFactory(event_position=3, digest="c"),

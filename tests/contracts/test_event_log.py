@@ -169,6 +169,16 @@ def test_a_list_of_positions_may_be_longer_than_a_page(store: Store):
     assert store.events.count(selection) == {"order.placed": 12}
 
 
+def test_a_list_of_positions_may_be_longer_than_databases_take_parameters(store: Store):
+    for _ in range(3):
+        append(store)
+    listed = Selection(positions=tuple(range(1, 100_001)))
+    assert positions(store, positions=listed.positions) == [1, 2, 3]
+    assert positions(store, positions=listed.positions, where={"source": "shop"}) == [1, 2, 3]
+    assert store.events.count(listed) == {"order.placed": 3}
+    assert store.events.nth(listed, 2) == 2
+
+
 def test_a_stream_gives_all_selected_events_a_page_at_a_time(store: Store):
     store.events.append([NewEventFactory(type="ab"[number % 2]) for number in range(11)])
     odd = Selection(where={"type": "a"}, after=1)
@@ -282,3 +292,12 @@ def test_the_position_at_a_time_is_the_last_that_was_recorded_by_then(store: Sto
     for event in store.events.read(Selection(), limit=10):
         assert store.events.position_at(event.recorded_at) >= event.position
         assert store.events.position_at(event.recorded_at - timedelta(microseconds=1)) < event.position
+
+
+def test_the_nth_selected_event_is_found(store: Store):
+    for type_ in ("a", "b", "a", "a"):
+        append(store, type=type_)
+    everything, some = Selection(), Selection(where={"type": "a"}, after=1, last=4)
+    assert [store.events.nth(everything, number) for number in (1, 4, 5)] == [1, 4, None]
+    assert [store.events.nth(some, number) for number in (1, 2, 3)] == [3, 4, None]
+    assert [store.events.nth(Selection(positions=(2, 4)), number) for number in (1, 2, 3)] == [2, 4, None]

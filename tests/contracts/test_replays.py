@@ -39,3 +39,16 @@ def test_ids_ascend_from_one_and_the_newest_is_listed_first(store: Store):
     assert store.replays.list() == plans[::-1]
     assert store.replays.get(2) == plans[1]
     assert store.replays.get(4) is None
+
+
+def test_nothing_is_decided_about_a_replay_at_first(store: Store):
+    assert store.replays.decided(1) == {}
+
+
+def test_what_is_decided_first_holds_for_ever(store: Store):
+    assert store.replays.decide(1, "effects", "skip") == "skip"
+    assert store.replays.decide(1, "effects", "live") == "skip"
+    assert store.replays.decide(1, "end", "aborted") == "aborted"
+    assert store.replays.decide(2, "effects", "live") == "live"
+    assert store.replays.decided(1) == {"effects": "skip", "end": "aborted"}
+    assert store.replays.decided(2) == {"effects": "live"}

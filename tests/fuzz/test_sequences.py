@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pydantic import BaseModel
 
-from application.use_cases.replay import PlanReplay, run_replay
+from application.use_cases.replay import PlanReplay
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
 from domain.retry import Retry
 from playhead import TransientError
 from tests.integration.http import served
+from tests.replays import run_through
 
 KEYS = strategies.sampled_from(["a", "b", "c", None])
 SUBJECTS = strategies.sampled_from(["s", "t"])
@@ -131,9 +132,7 @@ class Service(RuleBasedStateMachine):
         Weather.stormy, before = False, Weather.stormy
         container = self.http.container
         planned = container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor())
-        engine = container.replay_engine(planned.replay)
-        ports = {"codes": container.codes(), "registry": container.registry(), "auditor": container.auditor()}
-        run_replay(engine, **ports, progress=lambda _: None)
+        run_through(container, planned.replay.id)
         found = {status: count for _, status, count in container.contexts().summary(planned.replay.id)}
         good = sum(each["n"] != 0 for each in self.events)
         assert found == {

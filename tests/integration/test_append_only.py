@@ -20,6 +20,7 @@ TABLES = {
     "events": "position",
     "task_contexts": "position",
     "replays": "id",
+    "replay_decisions": "id",
     "pipeline_codes": "fingerprint",
     "effect_ledger": "position",
     "endpoints": "position",
@@ -42,6 +43,7 @@ def filled(sql_store: SqlStore) -> SqlStore:
     assert sql_store.claims.complete(claim, Completion(contexts=contexts))
     sql_store.replays.create(Selection(), {}, 2)
     sql_store.promotions.append(View(id=1, promoted=(1,), action="promote", generation=1))
+    sql_store.replays.decide(1, "effects", "skip")
     sql_store.codes.register([CODE])
     sql_store.ledger.write(
         NewEntry(
@@ -61,6 +63,7 @@ def contents(store: SqlStore) -> list[object]:
         store.events.read(Selection(), limit=9),
         store.contexts.read(Selection(), limit=9),
         store.replays.list(),
+        store.replays.decided(1),
         store.codes.find([CODE.fingerprint]),
         store.ledger.of_contexts([1]),
         store.ledger.is_disabled("https://example.org/"),
@@ -81,6 +84,8 @@ def contents(store: SqlStore) -> list[object]:
         "DELETE FROM task_contexts",
         "UPDATE replays SET count = 0",
         "DELETE FROM replays",
+        "UPDATE replay_decisions SET value = 'live'",
+        "DELETE FROM replay_decisions",
         "UPDATE pipeline_codes SET code = '{}'",
         "DELETE FROM pipeline_codes",
         "UPDATE effect_ledger SET phase = 'done'",

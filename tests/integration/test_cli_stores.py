@@ -195,9 +195,11 @@ def test_a_replay_is_planned_run_and_told_of(cli: Cli, ran: list[str]):
     assert (planned["first"], planned["sampled"], planned["failing"]) == (ran, 3, 0)
     assert planned["effects"] == {"index_document": 3, "emit_event": 1}
     assert (planned["count"], planned["by_type"]) == (3, {"flight.recorded": 3})
-    assert set(before) == {"id", "done", "count", "contexts", "identical", "different", "without_live"}
-    assert (before["done"], before["contexts"]) == (False, [])
-    assert (done["done"], done["identical"], done["different"]) == (True, 3, 0)
+    counts = {"count", "ended", "dead", "waiting", "identical", "different", "without_live"}
+    assert set(before) == counts | {"id", "done", "state", "failures", "effects", "contexts"}
+    assert set(done) == {*before, "end", "step"}
+    assert (before["done"], before["state"], before["contexts"]) == (False, "planned", [])
+    assert (done["done"], done["state"], done["identical"], done["different"]) == (True, "done", 3, 0)
     assert again == done
     assert cli("events", "list", "--json").json[0]["position"] == 4
     assert cli("events", "show", ran[0]).out.count("attempt 1") == 2

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from application.use_cases.replay import run_replay
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry
 from tests.end_to_end.processes import wait_until
 from tests.integration.http import Http, problem, served
+from tests.replays import run_through
 
 
 class Thing(BaseModel):
@@ -53,16 +53,7 @@ def thing(n: int) -> dict[str, object]:
 
 def run(http: Http, replay_id: int) -> None:
     """What `playhead replay run` does."""
-    container = http.container
-    replay = container.replays().get(replay_id)
-    assert replay is not None
-    run_replay(
-        container.replay_engine(replay),
-        codes=container.codes(),
-        registry=container.registry(),
-        auditor=container.auditor(),
-        progress=lambda _: None,
-    )
+    assert run_through(http.container, replay_id) == "done"
 
 
 def test_a_replay_is_planned_and_listed_and_its_status_told(http: Http) -> None:
@@ -139,3 +130,33 @@ def test_an_unknown_replay_is_not_found(http: Http) -> None:
         assert problem(http.get(path))["status"] == 404
     assert problem(http.get("/replays/x"))["status"] == 400
     assert problem(http.post({"ids": ["nope"]}, path="/replays"))["status"] == 404
+
+
+def test_a_replay_is_paused_resumed_and_aborted(http: Http) -> None:
+    http.post({"all": True}, path="/replays")
+    paused = http.request("POST", "/replays/1/pause")
+    resumed = http.request("POST", "/replays/1/resume")
+    aborted = http.request("POST", "/replays/1/abort")
+    again = http.request("POST", "/replays/1/abort")
+
+    answers = [(each.status_code, each.json()["state"]) for each in (paused, resumed, aborted, again)]
+    assert answers == [(200, "paused"), (200, "planned"), (200, "aborted"), (200, "aborted")]
+    shown = {"state", "ended", "dead", "failures", "effects", "waiting"}
+    assert set(aborted.json()) == shown | {"id", "count", "created_at", "fingerprints", "links"}
+    assert set(aborted.json()) < set(http.get("/replays/1").json())
+    for verb in ("pause", "resume"):
+        assert problem(http.request("POST", f"/replays/1/{verb}"))["type"] == "/problems/invalid-replay"
+        assert problem(http.request("POST", f"/replays/9/{verb}"))["type"] == "/problems/not-found"
+    recorded = [entry.action for entry in http.container.audit().read(action="replay")]
+    assert recorded == ["replay.abort", "replay.resume", "replay.pause", "replay.plan"]
+
+
+def test_a_replay_tells_how_many_events_have_ended_and_how_many_of_them_dead(http: Http) -> None:
+    http.post({"all": True}, path="/replays")
+    Factor.is_now = None
+    run(http, 1)
+    found = http.get("/replays/1").json()
+
+    assert (found["state"], found["ended"], found["dead"], found["effects"]) == ("done", 4, 4, "skip")
+    [failure] = found["failures"]
+    assert (failure["failure"].split(" (")[0], failure["count"]) == ("TypeError in times", 4)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from application.use_cases.promoting import promote_replay, roll_back
-from application.use_cases.replay import PlanReplay, run_replay
+from application.use_cases.replay import PlanReplay
 from application.use_cases.results import index_lag
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node
@@ -21,6 +21,7 @@ from infrastructure.elasticsearch.client import connect
 from tests.conftest import service_url
 from tests.end_to_end.processes import wait_until
 from tests.integration.http import Http, problem, served
+from tests.replays import run_through
 
 THINGS = 40
 AT_MOST_SECONDS = 1.0
@@ -68,8 +69,7 @@ def http(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> I
         Factor.is_now = 3
         container = found.container
         planned = container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor())
-        ports = {"codes": container.codes(), "registry": container.registry(), "auditor": container.auditor()}
-        run_replay(container.replay_engine(planned.replay), **ports, progress=lambda _: None)
+        run_through(container, planned.replay.id)
         Factor.is_now = 2
         yield found
     if url:

@@ -13,7 +13,8 @@ from application.subscription import Selection, of_pipeline
 from application.use_cases import staleness
 from application.use_cases.listing import list_positions
 from application.use_cases.processing import Processor
-from application.use_cases.replay import run_replay, subscription_of
+from application.use_cases.replay_run import run_replay
+from application.use_cases.replaying import RunReplay
 from application.use_cases.staleness import Staleness, find_stale, stale_positions
 from domain.context import TaskContext
 from domain.errors import InvalidReplay
@@ -24,6 +25,7 @@ from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.sql.store import SqlStore
 from tests.factories import NewEventFactory
 from tests.integration.http import served
+from tests.replays import memory_begin, memory_run
 from tests.stores import Store
 from tests.unit.engines import engine_of
 
@@ -267,9 +269,8 @@ def test_a_replay_registers_its_code_and_its_results_count_once_it_is_promoted(s
     ran(store, registry_of(route()))
     changed = registry_of(route(odd=triple))
     replay = store.replays.create(Selection(last=EVENTS), changed.fingerprints, EVENTS)
-    engine = engine_of(store, Processor(changed, generation=replay.id), subscription_of(replay, batch=5, lease=30))
-    auditor = Auditor("cli:somebody", store.audit)
-    run_replay(engine, codes=store.codes, registry=changed, auditor=auditor, progress=lambda _: None)
+    memory_begin(store, RunReplay(replay_id=replay.id), changed, Auditor("cli:somebody", store.audit))
+    run_replay(memory_run(store, replay, Processor(changed, generation=replay.id)))
 
     assert set(store.codes.find(changed.fingerprints.values())) == set(changed.fingerprints.values())
     assert stale(store, changed).stale == len(ODD), "what a replay makes holds only once it is promoted"

@@ -20,11 +20,13 @@ from application.use_cases.indices import rebuild_index
 from application.use_cases.promoting import promote_replay, roll_back
 from application.use_cases.replay import (
     PlanReplay,
+    is_done,
     replay_status,
     require_same_code,
-    run_replay,
     subscription_of,
 )
+from application.use_cases.replay_run import MaxFailures, run_replay
+from application.use_cases.replaying import RunReplay, pause_replay, replay_progress, resume_replay
 from application.use_cases.results import Found, search
 from application.use_cases.schedules import Clockwork, key_of
 from application.use_cases.schemas import check_schemas
@@ -297,15 +299,19 @@ class Scenario:
         assert replay is not None
         require_same_code(replay, **ports)
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
-        engine = timeless(container.replay_engine(replay))
-        run_replay(
-            engine,
-            codes=container.codes(),
-            registry=self._registry,
-            auditor=container.auditor(),
-            progress=lambda _: None,
-            sleep=self._let_time_pass,
-        )
+        stores = {"replays": replays, "claims": container.claims()}
+        if not is_done(subscription, claims=container.claims()):
+            operator = {**stores, "controls": container.controls(), "auditor": container.auditor()}
+            pause_replay(replay.id, **operator)
+            resume_replay(replay.id, **operator)
+        for ramp in ([2], []):
+            command = RunReplay(replay_id=replay.id, ramp=ramp)
+            begun = container.begin_replay()(command, auditor=container.auditor())
+            # Nobody who holds a claim is dead here, so that this is asked for by itself.
+            container.claims().owners(subscription.name)
+            run = container.replay_run(replay, last=begun.last, max_failures=MaxFailures(1_000))
+            timeless(run.engine)
+            run_replay(run, sleep=self._let_time_pass)
         replay_status(
             replay,
             subscription=subscription,
@@ -313,6 +319,7 @@ class Scenario:
             contexts=container.contexts(),
             promotions=container.promotions(),
         )
+        replay_progress(replay, **stores, events=container.events(), contexts=container.contexts())
 
     def _promote(self, process: Process) -> None:
         """Promote the replay, unless it is promoted; whoever looks then sees it, in the store as in the index."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from application.engine import Batch, Engine, Outcome, Work
+from application.engine import Batch, Engine, Handler, Outcome, Work
 from application.heart import Heart
 from application.ports.claims import Claim
 from application.ports.dispatcher import Dispatcher, Silence
@@ -109,12 +109,12 @@ class StrictJournal(MemoryJournal):
         raise AssertionError(error)
 
 
-def engine_of(store: MemoryStore, processor: Processor, subscription: Subscription) -> Engine:
+def engine_of(store: MemoryStore, handle: Processor | Handler, subscription: Subscription) -> Engine:
     """An engine that runs the events of a store through a processor."""
     work = Work(
         subscription=subscription,
         load=lambda selection, limit: store.events.read(selection, limit=limit),
-        handle=processor.process,
+        handle=handle.process if isinstance(handle, Processor) else handle,
     )
     return lone_engine(store, work)
 

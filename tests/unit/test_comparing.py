@@ -12,7 +12,8 @@ from application.ports.context_log import RecordedContext
 from application.subscription import Selection, of_pipeline
 from application.use_cases.comparing import Comparison, DifferenceClass, compare
 from application.use_cases.processing import Processor
-from application.use_cases.replay import PlanReplay, plan_replay, run_replay, subscription_of
+from application.use_cases.replay import PlanReplay, plan_replay
+from application.use_cases.replay_run import run_replay
 from domain.differences import Rules
 from domain.pipeline import FunctionNode, Pipeline, node
 from domain.registry import PipelineRegistry
@@ -20,6 +21,7 @@ from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from playhead import TaskContext
 from tests.factories import NewEventFactory
+from tests.replays import memory_run
 from tests.unit.engines import engine_of
 
 EVENTS = 30
@@ -102,9 +104,7 @@ def replayed(store: MemoryStore, *nodes: object, rules: Rules = EXACT, seek_nois
         auditor=auditor,
         dry_run=processor.dry_run,
     ).replay
-    subscription = subscription_of(replay, batch=7, lease=30)
-    engine = engine_of(store, Processor(registry_of(*nodes), generation=replay.id), subscription)
-    run_replay(engine, codes=store.codes, registry=registry_of(*nodes), auditor=auditor, progress=lambda _: None)
+    run_replay(memory_run(store, replay, Processor(registry_of(*nodes), generation=replay.id), batch=7))
     return compare(
         replay.id,
         contexts=store.contexts,

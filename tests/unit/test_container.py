@@ -51,7 +51,7 @@ def test_a_replay_works_its_own_generation_and_rings_nobody(tmp_path: Path) -> N
         selection=container.subscriptions()["flights"].selection, fingerprints={}, count=0
     )
 
-    engine = container.replay_engine(replay)
+    engine = container.replay_run(replay).engine
 
     assert list(engine.works) == [f"replay-{replay.id}"]
     assert type(engine.dispatcher).__name__ == "Silence"

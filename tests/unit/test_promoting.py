@@ -15,7 +15,8 @@ from application.subscription import Selection, of_pipeline
 from application.use_cases.indices import rebuild_index
 from application.use_cases.processing import Processor
 from application.use_cases.promoting import promote_replay, roll_back
-from application.use_cases.replay import PlanReplay, plan_replay, run_replay, subscription_of
+from application.use_cases.replay import PlanReplay, plan_replay
+from application.use_cases.replay_run import run_replay
 from application.use_cases.results import Found, search
 from domain.context import TaskContext
 from domain.errors import InvalidReplay, NotCaughtUp, Unavailable, ViewChanged
@@ -24,6 +25,7 @@ from domain.registry import PipelineRegistry
 from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from tests.factories import NewEventFactory
+from tests.replays import memory_run
 from tests.unit.engines import builder_of, engine_of, index_all
 
 EVENTS = 6
@@ -83,13 +85,7 @@ class Site:
             auditor=self.auditor,
             dry_run=code.dry_run,
         ).replay
-        engine = engine_of(
-            self.store,
-            Processor(registry(limit), generation=planned.id),
-            subscription_of(planned, batch=2, lease=30),
-        )
-        ports = {"codes": self.store.codes, "registry": registry(limit), "auditor": self.auditor}
-        run_replay(engine, **ports, progress=lambda _: None)
+        run_replay(memory_run(self.store, planned, Processor(registry(limit), generation=planned.id), batch=2))
         return planned
 
     def promote(self, replay: Replay, **options: object) -> View:
@@ -188,13 +184,8 @@ def test_results_of_a_promoted_replay_that_come_late_are_found(site: Site) -> No
     site.promote(late)
 
     # As if the replay had selected more.
-    engine = engine_of(
-        site.store,
-        Processor(registry(3), generation=late.id),
-        subscription_of(replace(late, id=7, selection=Selection(positions=(4,))), batch=2, lease=30),
-    )
-    ports = {"codes": site.store.codes, "registry": registry(3), "auditor": site.auditor}
-    run_replay(engine, **ports, progress=lambda _: None)
+    more = replace(late, id=7, selection=Selection(positions=(4,)))
+    run_replay(memory_run(site.store, more, Processor(registry(3), generation=late.id)))
     index_all(site.store, site.index, FIELDS)
 
     assert site.searched()[3] == "on_time" == site.stored()[3]

@@ -19,9 +19,9 @@ from application.use_cases.replay import (
     plan_replay,
     replay_status,
     require_same_code,
-    run_replay,
     subscription_of,
 )
+from application.use_cases.replay_run import run_replay
 from application.use_cases.staleness import stale_positions
 from domain.errors import InvalidReplay, NotFound
 from domain.pipeline import Pipeline, node
@@ -30,6 +30,7 @@ from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from playhead import EmitEvent, TaskContext
 from tests.factories import NewEventFactory
+from tests.replays import memory_run
 from tests.unit.engines import engine_of
 
 
@@ -110,14 +111,9 @@ def require_code(store: MemoryStore, replay, registry: PipelineRegistry) -> None
     require_same_code(replay, events=store.events, registry=registry, fingerprints=fingerprints)
 
 
-def run(store: MemoryStore, replay, *nodes, batch: int = 3) -> list[int]:
-    subscription = subscription_of(replay, batch=batch, lease=30)
-    registry = registry_of(*nodes or (double,))
-    engine = engine_of(store, Processor(registry, generation=replay.id), subscription)
-    seen: list[int] = []
-    auditor = Auditor("cli:somebody", store.audit)
-    run_replay(engine, codes=store.codes, registry=registry, auditor=auditor, progress=seen.append)
-    return seen
+def run(store: MemoryStore, replay, *nodes) -> None:
+    processor = Processor(registry_of(*nodes or (double,)), generation=replay.id)
+    assert run_replay(memory_run(store, replay, processor)) == "done"
 
 
 def status(store: MemoryStore, replay):

@@ -1,8 +1,5 @@
 """replay: stored events through today's pipelines, into a generation of their own."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -103,53 +100,6 @@ def _put_sample(planned: Any) -> None:
     failing = f"; {planned.failing:,} would fail" if planned.failing else ""
     output.say(f"{planned.sampled:,} that have succeeded before would declare {effects}{failing}")
     output.say(f"all of it: about {planned.seconds:,.0f} s in one process, at the rate of these")
-
-
-@app.command()
-def run(replay_id: Id, as_json: Json = False) -> None:
-    """Work a replay in this process; run again, it goes on where it stopped."""
-    from application.use_cases.replay import get_replay, require_same_code, run_replay
-    from infrastructure.settings import typed
-
-    with opened() as container:
-        replay = get_replay(replay_id, replays=container.replays())
-        require_same_code(
-            replay, events=container.events(), registry=container.registry(), fingerprints=container.fingerprints()
-        )
-        engine = container.replay_engine(replay)
-        [work] = engine.works.values()
-        selection = work.subscription.selection
-        with output.progress("replayed up to position", selection.last) as bar, _on_signals(engine.stop):
-            run_replay(
-                engine,
-                codes=container.codes(),
-                registry=container.registry(),
-                auditor=container.auditor(),
-                progress=bar.to,
-            )
-        if engine.stopping:
-            output.fail(f"stopped; go on with: {typed(f'replay run {replay_id}')}", output.INTERRUPTED)
-        _put_status(container, replay, as_json=as_json)
-
-
-@contextmanager
-def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the work in good order: what has not run is handed back."""
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@app.command()
-def status(replay_id: Id, as_json: Json = False) -> None:
-    """Tell how far a replay is, and what differs from the live results."""
-    from application.use_cases.replay import get_replay
-
-    with opened() as container:
-        _put_status(container, get_replay(replay_id, replays=container.replays()), as_json=as_json)
 
 
 @app.command("list")
@@ -339,44 +289,6 @@ def stale(
         output.say(f"seen is the code of {', '.join(found.packages) or 'no package'}; libraries are not seen")
     if found.stale:
         raise typer.Exit(output.SOME_FAILED)
-
-
-def _put_comparison(replay: Any, found: Any) -> None:
-    names = ("identical", "equivalent", "different", "without_live")
-    title = f"replay {replay.id}: {found.compared:,} of {replay.count:,} events compared"
-    output.put_table(
-        [name.replace("_", " ") for name in names], [[getattr(found, name) for name in names]], title=title
-    )
-    if found.classes:
-        rows = [(one.events, one.pipeline, one.node, one.place, one.words, one.examples[0]) for one in found.classes]
-        output.put_table(("events", "pipeline", "first at node", "place", "change", "for example"), rows)
-    for place in found.noise:
-        output.say(f"noise: {place} differs when the same code runs twice, and does not count")
-
-
-def _put_status(container: Any, replay: Any, *, as_json: bool) -> None:
-    from application.use_cases.replay import replay_status, subscription_of
-
-    settings = container.settings()
-    found = replay_status(
-        replay,
-        subscription=subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
-        claims=container.claims(),
-        contexts=container.contexts(),
-        promotions=container.promotions(),
-    )
-    contexts: list[dict[str, Any]] = [
-        {"pipeline": row[0], "status": row[1], "contexts": row[2]} for row in found.contexts
-    ]
-    counts = {"identical": found.identical, "different": found.different, "without_live": found.without_live}
-    if as_json:
-        output.put_json({"id": replay.id, "done": found.done, "count": replay.count, "contexts": contexts, **counts})
-        return
-    title = f"replay {replay.id}: {'done' if found.done else 'not done'}, {replay.count:,} events planned"
-    output.put_table(("pipeline", "status", "contexts"), [tuple(row.values()) for row in contexts], title=title)
-    output.put_table(("identical", "different", "without live result"), [tuple(counts.values())])
-    if ended := sum(row["contexts"] for row in contexts if row["status"] == "dead"):
-        output.say(f"{ended:,} ended dead in this generation, with no result to compare")
 
 
 def _positions(text: str | None) -> tuple[int | None, int | None]:

@@ -1,4 +1,4 @@
-"""/replays: planned, looked at, compared. They are run by the command line, with the code that is checked out there."""
+"""/replays: planned, looked at, compared, paused and aborted. They are run by the command line, with its code."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -8,27 +8,31 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from application.auditor import Auditor
 from application.ports.replays import Replay
 from application.use_cases import replay as use_cases
+from application.use_cases import replaying
 from application.use_cases.promoting import promote_replay, roll_back
 from domain.differences import Rules
 from interfaces.http.bodies import model_in_body
 from interfaces.http.dependencies import Api, api, auditor
-from interfaces.http.documented import COMPARISON, PLAN, PROMOTION, REPLAY, REPLAYS, STALE
+from interfaces.http.documented import CHANGE_REPLAY, COMPARISON, PLAN, PROMOTION, REPLAY, REPLAYS, STALE
 from interfaces.http.replay_models import (
     ComparisonAnswer,
     ContextsAnswer,
     DifferenceClassAnswer,
     PlanAnswer,
     PlanBody,
+    ProgressAnswer,
     ReplayAnswer,
     ReplaysAnswer,
     StalenessAnswer,
     StatusAnswer,
     ViewAnswer,
     members_of,
+    members_of_progress,
 )
 
 router = APIRouter(prefix="/replays", tags=["replays"])
 TheApi = Annotated[Api, Depends(api)]
+TheAuditor = Annotated[Auditor, Depends(auditor)]
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Place = Annotated[str, Query(pattern=r"^(/[^\x00]*)?$")]
 
@@ -44,7 +48,7 @@ def list_replays(api: TheApi) -> ReplaysAnswer:
 def plan(
     body: Annotated[PlanBody, Depends(model_in_body(PlanBody))],
     api: TheApi,
-    auditor: Annotated[Auditor, Depends(auditor)],
+    auditor: TheAuditor,
     response: Response,
 ) -> PlanAnswer:
     """Freeze which events are meant, and for which code: this service's. Nothing runs yet."""
@@ -97,7 +101,7 @@ def get_replay(replay_id: Id, api: TheApi) -> StatusAnswer:
         promotions=api.promotions,
     )
     return StatusAnswer(
-        **members_of(replay),
+        **members_of_progress(replay, replaying.replay_progress(replay, **api.replay_ports())),
         done=found.done,
         contexts=[
             ContextsAnswer(pipeline=pipeline, status=status, contexts=contexts)
@@ -107,6 +111,27 @@ def get_replay(replay_id: Id, api: TheApi) -> StatusAnswer:
         different=found.different,
         without_live=found.without_live,
     )
+
+
+@router.post("/{replay_id}/pause", **CHANGE_REPLAY)
+def pause(replay_id: Id, api: TheApi, auditor: TheAuditor) -> ProgressAnswer:
+    """Let the processes that run a replay end their claims and wait, until it is resumed."""
+    replay = replaying.pause_replay(replay_id, **api.control_ports(), auditor=auditor)
+    return ProgressAnswer(**members_of_progress(replay, replaying.replay_progress(replay, **api.replay_ports())))
+
+
+@router.post("/{replay_id}/resume", **CHANGE_REPLAY)
+def resume(replay_id: Id, api: TheApi, auditor: TheAuditor) -> ProgressAnswer:
+    """Let a paused replay go on: by the processes that wait, or by the next `playhead replay run`."""
+    replay = replaying.resume_replay(replay_id, **api.control_ports(), auditor=auditor)
+    return ProgressAnswer(**members_of_progress(replay, replaying.replay_progress(replay, **api.replay_ports())))
+
+
+@router.post("/{replay_id}/abort", **CHANGE_REPLAY)
+def abort(replay_id: Id, api: TheApi, auditor: TheAuditor) -> ProgressAnswer:
+    """End a replay for good. What it has made stays; it cannot be run again."""
+    replay = replaying.abort_replay(replay_id, **api.control_ports(), auditor=auditor)
+    return ProgressAnswer(**members_of_progress(replay, replaying.replay_progress(replay, **api.replay_ports())))
 
 
 @router.get("/{replay_id}/diff", **COMPARISON)

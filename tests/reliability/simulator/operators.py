@@ -4,7 +4,9 @@ from typing import Any
 
 from application.heart import Heart
 from application.use_cases.indices import rebuild_index
-from application.use_cases.replay import PlanReplay, is_done, run_replay, subscription_of
+from application.use_cases.replay import PlanReplay, is_done, subscription_of
+from application.use_cases.replay_run import run_replay
+from application.use_cases.replaying import RunReplay
 from domain.errors import Unavailable
 from tests.reliability.process import Notes, not_run
 from tests.reliability.simulator.processes import LEASE, SETTINGS, Process
@@ -44,15 +46,10 @@ class Replayer(Process):
             container.plan_replay()(PlanReplay(everything=True), auditor=container.auditor(), dry_run=not_run)
         replay = replays.list()[0]
         subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=LEASE)
-        engine = self.tuned(container.replay_engine(replay))
-        run_replay(
-            engine,
-            codes=container.codes(),
-            registry=container.registry(),
-            auditor=container.auditor(),
-            progress=lambda _: None,
-            sleep=self.loop.pause,
-        )
+        container.begin_replay()(RunReplay(replay_id=replay.id), auditor=container.auditor())
+        run = container.replay_run(replay, clock=self.clock)
+        self.tuned(run.engine)
+        run_replay(run, sleep=self.loop.pause)
         assert is_done(subscription, claims=container.claims())
 
     def _rebuild(self) -> None:
