@@ -188,6 +188,8 @@ class SearchIndex(Protocol):
     def serve(self, index: Index) -> None:
         """Let this index answer queries from now on, in one step; the one before stays, beside it.
 
+        All that was put into it before is found.
+
         Raises:
             Unavailable: it is not there, or cannot be reached.
         """

@@ -158,6 +158,8 @@ def serve(client: Elasticsearch, alias: str, index: Index) -> None:
         NotFoundError: the index is not there.
     """
     name, _, _ = fields_and_label(client, index.key)
+    # What was put a moment ago is not found yet, and the index before found it.
+    client.indices.refresh(index=name)
     for _ in range(_ATTEMPTS):
         before = [other for other, about in _ours(client, alias).items() if alias in about["aliases"]]
         if before == [name]:

@@ -82,6 +82,13 @@ def test_indices_are_numbered_and_the_alias_leads_to_the_one_that_serves(index, 
     assert list(client.indices.get_alias(name=alias)) == [third.name] == [f"{alias}-000003"]
 
 
+def test_what_was_put_beside_is_found_as_soon_as_it_serves(index):
+    beside = index.make(FIELDS, Label(log_id="a"))
+    index.put([document(1), document(2)], beside)
+    index.serve(beside)
+    assert found(index) == [2, 1]
+
+
 def test_an_index_left_over_by_a_start_that_died_is_passed_over(client, alias):
     client.indices.create(index=f"{alias}-000001")
     index = ElasticsearchSearchIndex(client, alias=alias)

@@ -123,18 +123,14 @@ class Reader(threading.Thread):
         except BaseException as error:  # noqa: BLE001  # told by the test
             self.wrong.append(error)
 
+    def wait_for_answer_after(self, time: float) -> None:
+        wait_until(lambda: self.wrong or self.seen[-1][0] > time)
+        assert not self.wrong, self.wrong
+
     def stop(self) -> None:
         self.over = True
         self.join(30)
         assert not self.wrong, self.wrong
-
-    def last_asked_of(self, generation: int) -> float:
-        """When the last question was asked that was answered by this generation."""
-        return max(asked for asked, _, seen in self.seen if seen == generation)
-
-    def first_answered_of(self, generation: int) -> float:
-        """When the first answer of this generation came."""
-        return min(answered for _, answered, seen in self.seen if seen == generation)
 
 
 def of_search(http: Http) -> int:
@@ -169,7 +165,8 @@ def test_readers_see_the_old_or_the_new_and_one_second_between_store_and_index_a
             before = len(task.seen), len(hits.seen)
             change(http)
             done = time.monotonic()
-            wait_until(lambda: task.seen[-1][0] > done and hits.seen[-1][0] > done)  # noqa: B023  # it is waited for here
+            for reader in (task, hits):
+                reader.wait_for_answer_after(done)
             assert (task.seen[-1][2], hits.seen[-1][2]) == (generation, generation)
             switched = min(answered for _, answered, seen in task.seen[before[0] :] if seen == generation)
             late = [asked for asked, _, seen in hits.seen[before[1] :] if seen != generation]
