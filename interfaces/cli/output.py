@@ -173,7 +173,7 @@ class Progress:
 
     def __init__(self, label: str, total: int | None) -> None:
         self._label = label
-        self._done = 0
+        self._done: int | None = None
         self._bar: Any = None
         if sys.stderr.isatty():
             from rich.console import Console
@@ -196,5 +196,5 @@ class Progress:
         """Draw no more."""
         if self._bar is not None:
             self._bar.stop()
-        else:
+        elif self._done is not None:
             say(f"{self._label}: {self._done:,}")
