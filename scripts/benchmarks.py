@@ -35,7 +35,9 @@ def main() -> None:
     month.add_argument("--write", action="store_true", help="keep the figures in docs/performance/")
     start = verbs.add_parser("start", help="how long the commands take to start")
     start.add_argument("--rounds", type=int, default=7)
-    replay = verbs.add_parser("replay", help="live traffic alone, and beside a replay at full speed")
+    replay = verbs.add_parser("replay", help="a year replayed; live traffic alone, and beside a replay at full speed")
+    replay.add_argument("--what", choices=["year", "beside"], help="default: both")
+    replay.add_argument("--months", type=int, default=12, help="how many months the year has")
     replay.add_argument("--on", action="append", choices=["embedded", "scale"], help="default: both")
     replay.add_argument("--rounds", type=int, default=3)
     replay.add_argument("--workers", type=int, default=1)
@@ -51,8 +53,13 @@ def main() -> None:
         measure_start(options.rounds)
     elif options.verb == "replay":
         from scripts.benchmarks_of_replay import measure_replay  # noqa: PLC0415  # it measures by what is here
+        from scripts.benchmarks_of_year import measure_year  # noqa: PLC0415  # see above
 
-        measure_replay(options.on or ["embedded", "scale"], options.rounds, options.workers)
+        modes = options.on or ["embedded", "scale"]
+        if options.what != "beside":
+            measure_year(modes, options.rounds, options.months)
+        if options.what != "year":
+            measure_replay(modes, options.rounds, options.workers)
     elif options.verb == "seals":
         from scripts.benchmarks_of_seals import measure_seals  # noqa: PLC0415  # it measures by what is here
 
