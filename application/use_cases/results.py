@@ -126,14 +126,16 @@ class Indexer:
     def _views(self) -> dict[Index, Mapping[int, int]]:
         """The ranks of generations in every index of this log."""
         found = self.index.indices()
-        if not any(index.serves for index in found):
+        serving = next((index for index in found if index.serves), None)
+        if serving is None:
             self._opened_for = None
             raise Unavailable("The search index is not there.")
-        return {
-            index: ranks_of(index.label.view if index.label else self.promotions.current().promoted)
-            for index in found
-            if index.serves or (index.label is not None and index.label.log_id == self._opened_for)
-        }
+        if serving.label is None:  # another process is about to say what it shows
+            log_id, view = self.log_ids.of(LOG), self.promotions.current().promoted
+        else:
+            log_id, view = serving.label.log_id, serving.label.view
+        beside = [index for index in found if index.label is not None and index.label.log_id == log_id]
+        return {serving: ranks_of(view)} | {index: ranks_of(index.label.view) for index in beside if index.label}
 
 
 def contexts_of(

@@ -102,7 +102,7 @@ def a_kill_before_the_outcome_leaves_unknown_and_the_repeat_has_the_same_id(call
     life = calling.typed("effects", "show", unknown["effect_id"])
     assert [(step["attempt"], step["phase"]) for step in life["steps"]] == [(1, "intent"), (2, "intent"), (2, "done")]
     told = calling.typed("events", "show", event)["effects"]
-    assert [(effect["effect_id"], effect["status"]) for effect in told] == [(unknown["effect_id"], "done")]
+    assert [(life["state"]["effect_id"], life["state"]["status"]) for life in told] == [(unknown["effect_id"], "done")]
 
 
 def gone_disables_a_redirect_is_not_followed_an_answer_comes_back_and_a_replay_sends_nothing(calling: Calling) -> None:

@@ -123,7 +123,7 @@ def test_effects_are_listed_told_retried_and_enabled_by_commands(cli: Cli, sqlit
     assert "gave_up" in told.out
     assert "410" in told.out
     assert cli("effects", "show", effect_id, "--json").json["state"]["status"] == "dead"
-    assert cli("events", "show", event_id, "--json").json["effects"] == [dead]
+    assert [each["state"] for each in cli("events", "show", event_id, "--json").json["effects"]] == [dead]
     checks = {check["name"]: check for check in cli("doctor", "--json").json}
     assert checks["effects"]["detail"].startswith("1 dead, 0 unknown")
 

@@ -3,12 +3,14 @@
 import pytest
 
 from application.auditor import Auditor
-from application.ports.search_index import SearchDocument, SearchQuery
+from application.engine import Batch
+from application.ports.claims import Claim
+from application.ports.search_index import Label, SearchDocument, SearchQuery
 from application.subscription import Selection
 from application.use_cases.indices import IndexDifference, rebuild_index
 from domain.errors import IndexDiffers, Unavailable
 from infrastructure.memory.search_index import MemorySearchIndex
-from tests.unit.engines import builder_of, index_all
+from tests.unit.engines import INDEXING, builder_of, index_all, indexer_of
 from tests.unit.test_promoting import FIELDS, Site
 
 EVENTS = 25
@@ -122,6 +124,19 @@ def test_a_build_whose_index_is_deleted_ends_and_leaves_no_claim(site: Site) -> 
     rebuild_index(builder=site.builder(), auditor=site.auditor)
     assert site.store.claims.subscriptions() == ["flights", "index"]
     assert verify(site).differences == []
+
+
+def test_what_is_put_while_another_thread_finds_the_index_away_is_in_every_index(site: Site) -> None:
+    indexer = indexer_of(site.store, site.index, FIELDS)
+    indexer.begin()
+    beside = site.index.make(FIELDS, Label(log_id=site.store.log_ids.of("task_contexts"), whole=False))
+    rows = indexer.load(INDEXING.selection, 100)
+    claim = Claim(id=1, subscription="index", first=1, last=100, attempt=0, deaths=0, fence=1)
+
+    indexer._opened_for = None
+    indexer.index_contexts(Batch(claim=claim, subscription=INDEXING, rows=rows, stopping=lambda: False))
+
+    assert site.index.state(beside).documents == EVENTS - 1
 
 
 def test_an_index_that_was_built_wrong_does_not_serve(site: Site) -> None:
