@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 400
 """Characters of data that are shown."""
+_SOON_SECONDS = 3600
 _ORIGINS = {"request": "a request", "schedule": "a schedule", "pipeline": "a pipeline"}
 
 
@@ -120,7 +121,8 @@ def _put_waiting(biography: "Biography") -> None:
     if task.status == "running":
         tell(f"\n{written(biography.now)}  running at {claim.owner}, leased for {_seconds(left)}; {counts}")
     else:
-        due = f"due in {_seconds(left)}, {written(claim.available_at)}" if left > 0 else "due"
+        soon = f", in {_seconds(left)}" if left < _SOON_SECONDS else ""
+        due = f"due {written(claim.available_at)}{soon}" if left > 0 else "due"
         tell(f"\n{written(biography.now)}  {task.status}, {due}; {counts}")
 
 

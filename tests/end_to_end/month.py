@@ -123,7 +123,7 @@ def a_replay_gives_the_same_and_no_second_follow_up(service: Service) -> None:
     ran = json.loads(service.run("replay", "run", str(plan["id"]), "--json").stdout)
     status = json.loads(service.run("replay", "status", str(plan["id"]), "--json").stdout)
 
-    assert ran == status
+    assert {name: ran[name] for name in status} == status
     assert status["done"]
     assert (status["identical"], status["different"], status["without_live"]) == (EVENTS + FOLLOW_UPS, 0, 0)
     service.wait_for(DONE)
