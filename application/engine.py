@@ -133,11 +133,13 @@ class Engine:
                     self.dispatcher.ring(name)
                 break
             # In turn: what is due, what is new; so retries never starve new work, nor the other way round.
-            due_first = self._due_first[name] = not self._due_first.get(name, False)
+            due_first = not self._due_first.get(name, False)
             claim = self.claims.take(work.subscription, owner=self.owner, due_first=due_first)
             self.pulse.beat()
             if claim is None:
                 break
+            # Only now: a taking that failed was nobody's turn.
+            self._due_first[name] = due_first
             if claim.more and not worked and not work.subscription.in_order and not background:
                 self.dispatcher.ring(name)
             worked += 1

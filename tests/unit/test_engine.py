@@ -101,6 +101,28 @@ def test_whose_turn_it_is_outlasts_a_turn(bench: Bench) -> None:
     assert [ended.claim.first for ended in bench.journal.ended] == [1, 3, 1]
 
 
+def test_a_taking_that_fails_is_nobodys_turn(bench: Bench) -> None:
+    class Away(Passing):
+        """Claims whose database is away each second time, after it was asked for something."""
+
+        def take(self, subscription: Subscription, *, owner: str, due_first: bool) -> Claim | None:
+            asked.append(due_first)
+            if len(asked) % 2:
+                raise Unavailable("away")
+            return self._claims.take(subscription, owner=owner, due_first=due_first)
+
+    asked: list[bool] = []
+    bench.append(6)
+    engine = bench.engine(claims=Away(bench.store.claims))
+
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            engine.turn("orders", seconds=0)
+        engine.turn("orders", seconds=0)
+
+    assert asked == [True, True, False, False, True, True]
+
+
 def test_a_turn_whose_first_claim_leaves_work_behind_rings_before_it_runs(bench: Bench) -> None:
     bench.append(5)
     rung_when_run: list[int] = []
