@@ -236,7 +236,9 @@ def test_a_terminal_has_a_prompt_and_ctrl_d_ends(terminal, place):
 def test_ctrl_c_at_the_prompt_ends_nothing(terminal, place):
     found = terminal("step", place(4))
     found.until(PROMPT)
-    found.type("half a line\x03")
+    found.type("half a line")
+    found.until("half a line")  # it reads
+    found.type("\x03")
     found.until("q ends")
     found.until(PROMPT)
     found.type("n\n")
