@@ -101,7 +101,8 @@ def _names(rule: Sequence[str], parts: Sequence[str]) -> bool:
 def _said_by(model: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]]:
     """The names of members and the values that the JSON schema of a model says."""
     words = list(_words(model.model_json_schema()))
-    return tuple(frozenset(word for kind, word in words if kind == wanted) for wanted in ("name", "value"))  # type: ignore[return-value]  # two of them
+    names, values = (frozenset(word for kind, word in words if kind == wanted) for wanted in ("name", "value"))
+    return names, values
 
 
 def _words(schema: Any) -> Iterator[tuple[str, str]]:

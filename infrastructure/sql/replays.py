@@ -55,7 +55,7 @@ class SqlReplays(Replays):
     def decided(self, replay_id: int) -> Mapping[DecisionKind, str]:
         rows = select(ReplayDecisionRow.kind, ReplayDecisionRow.value).where(ReplayDecisionRow.replay == replay_id)
         with self._database.reading() as connection:
-            return {row[0]: row[1] for row in connection.execute(rows)}  # type: ignore[misc]  # kinds that `decide` wrote
+            return {row.kind: row.value for row in connection.execute(rows)}
 
 
 def _replay(row: Any) -> Replay:

@@ -27,7 +27,7 @@ from application.use_cases.processing import Processor
 from domain.corpus import Corpus, lines_of, read_corpus
 from domain.differences import Rules
 from domain.errors import InvalidCorpus
-from domain.pipeline import FunctionNode, Pipeline, node
+from domain.pipeline import FunctionNode, Node, Pipeline, node
 from domain.registry import PipelineRegistry
 from infrastructure.memory.store import MemoryStore
 from playhead import EmitEvent, PermanentError, Route, Schema, TaskContext
@@ -88,14 +88,14 @@ SCHEMA = Schema(Order, version=2, upcasters={1: lambda data: {"number": data["no
 class Past:
     """A store in memory, and the code that ran live in it."""
 
-    def __init__(self, *nodes: object) -> None:
+    def __init__(self, *nodes: Node) -> None:
         self.clock = StillClock()
         self.store = MemoryStore(self.clock)
         self.use(*nodes)
 
-    def use(self, *nodes: object) -> None:
+    def use(self, *nodes: Node) -> None:
         """Have other code from now on."""
-        self.registry = PipelineRegistry([Pipeline("orders", {"order.placed": SCHEMA}, nodes)])  # type: ignore[arg-type]  # nodes of every kind
+        self.registry = PipelineRegistry([Pipeline("orders", {"order.placed": SCHEMA}, nodes)])
 
     def run(self, *data: object, **members: Any) -> list[str]:
         """Append events and let them end; their ids."""

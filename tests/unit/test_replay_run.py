@@ -1,6 +1,7 @@
 """The run of a replay: what makes it wait or end, how fast it goes, what is decided about it for ever."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -315,7 +316,8 @@ def test_a_database_that_is_away_is_waited_for_and_not_for_ever(store: MemorySto
     clock = Seconds()
     run = prepared(store, clock=clock)
     run.engine.clock = clock
-    run.conditions.claims = Away(store.claims, 20)  # type: ignore[assignment]
+    away: Any = Away(store.claims, 20)
+    run.conditions.claims = away
     told: list[str] = []
 
     def go() -> str:
