@@ -70,7 +70,9 @@ class Batch:
 
 
 Handler = Callable[[Batch], Sequence[Outcome]]
+"""Gives an outcome for each row of a batch."""
 Loader = Callable[[Selection, int], Sequence[Any]]
+"""Reads the selected rows, at most so many, by ascending position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

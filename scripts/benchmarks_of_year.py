@@ -154,9 +154,7 @@ def _promotion(environment: Mapping[str, str]) -> float:
     newest = container.replays().list()[0].id
     builder = container.index_builder()
     builder.build((newest,))
-    promote_replay(
-        get_replay(newest, replays=container.replays()), done=True, builder=builder, auditor=container.auditor()
-    )
+    promote_replay(get_replay(newest, replays=container.replays()), builder=builder, auditor=container.auditor())
     switched = time.perf_counter()
     taken = switched - _committed_at(container, switched)
     container.store().close()

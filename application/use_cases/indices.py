@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from application.auditor import Auditor
 from application.engine import Batch, Engine, Outcome, Work
 from application.ports.claims import Claims
-from application.ports.context_log import ContextLog, RecordedContext
+from application.ports.context_log import ContextLog
 from application.ports.event_log import EventLog
 from application.ports.log_ids import LogIds
 from application.ports.promotions import Promotions, ranks_of
@@ -131,7 +131,7 @@ class IndexBuilder:
             put_contexts(batch.rows, ranks, index=self.index, into=index)
             return [Outcome(position=row.position) for row in batch.rows]
 
-        load = partial(_contexts_of, ranks, self.contexts)
+        load = partial(contexts_of, ranks, contexts=self.contexts)
         engine = self.engine_of(Work(subscription=subscription, load=load, handle=fill))
         self._forget_builds_of_no_index()
         self.claims.register([subscription])
@@ -244,12 +244,6 @@ class IndexBuilder:
                     passed = rows[-1].event_position
                     continue
                 break
-
-
-def _contexts_of(
-    ranks: Mapping[int, int], contexts: ContextLog, selection: Selection, limit: int
-) -> Sequence[RecordedContext]:
-    return contexts_of(ranks, selection, limit=limit, contexts=contexts)
 
 
 def _digest(hit: Mapping[str, object]) -> bytes:

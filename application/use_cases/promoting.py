@@ -8,6 +8,7 @@ from application.ports.promotions import View
 from application.ports.replays import Replay
 from application.ports.search_index import Index
 from application.use_cases.indices import IndexBuilder, drop_others
+from application.use_cases.replay import is_done, subscription_of
 from application.use_cases.results import LOG, index_lag, shows
 from domain.errors import InvalidReplay, NotCaughtUp, ViewChanged
 
@@ -20,7 +21,6 @@ _PAUSE_SECONDS = 0.1
 def promote_replay(
     replay: Replay,
     *,
-    done: bool,
     builder: IndexBuilder,
     auditor: Auditor,
     build: bool = True,
@@ -38,7 +38,7 @@ def promote_replay(
     current = builder.promotions.current()
     if replay.id in current.promoted:
         raise InvalidReplay(f"Replay {replay.id} is promoted already.")
-    if not done:
+    if not is_done(subscription_of(replay), claims=builder.claims):
         raise InvalidReplay(f"Replay {replay.id} is not done. Run it to its end: playhead replay run {replay.id}")
     wanted = View(id=current.id + 1, promoted=(replay.id, *current.promoted), action="promote", generation=replay.id)
     return _change(wanted, builder=builder, auditor=auditor, build=build)

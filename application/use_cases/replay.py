@@ -250,8 +250,8 @@ def get_replay(replay_id: int, *, replays: Replays) -> Replay:
     return replay
 
 
-def subscription_of(replay: Replay, *, batch: int, lease: float) -> Subscription:
-    """The subscription that works a replay."""
+def subscription_of(replay: Replay, *, batch: int = 1, lease: float = 1.0) -> Subscription:
+    """The subscription that works a replay. The defaults do for whoever looks at it and claims nothing."""
     positions = replay.selection.positions
     last = positions[-1] if positions else replay.selection.last
     selection = replace(replay.selection, last=last)
@@ -331,9 +331,7 @@ class ReplayStatus:
     without_live: int
 
 
-def replay_status(
-    replay: Replay, *, subscription: Subscription, claims: Claims, contexts: ContextLog, promotions: Promotions
-) -> ReplayStatus:
+def replay_status(replay: Replay, *, claims: Claims, contexts: ContextLog, promotions: Promotions) -> ReplayStatus:
     """How far a replay is."""
     counts = {"identical": 0, "different": 0, "without_live": 0}
     for pair in pairs(contexts, replay.id, promotions.current()):
@@ -341,7 +339,7 @@ def replay_status(
             counts[pair.verdict] += 1
     return ReplayStatus(
         replay=replay,
-        done=is_done(subscription, claims=claims),
+        done=is_done(subscription_of(replay), claims=claims),
         contexts=contexts.summary(replay.id),
         **counts,
     )

@@ -207,7 +207,7 @@ def replay_progress(
     own = backlogs.get(f"replay-{replay.id}")
     if "end" in decided:
         state: State = "aborted"
-    elif own is not None and is_done(_whole(replay), claims=claims):
+    elif own is not None and is_done(subscription_of(replay), claims=claims):
         state = "done"
     elif own is not None and own.paused:
         state = "paused"
@@ -222,11 +222,6 @@ def replay_progress(
         effects=cast("Effects | None", decided.get("effects")),
         waiting=sum(backlog.claims for backlog in backlogs.values() if backlog is not own),
     )
-
-
-def _whole(replay: Replay) -> Subscription:
-    """The subscription of a replay to look at, not to claim of."""
-    return subscription_of(replay, batch=1, lease=1.0)
 
 
 def pause_replay(
@@ -244,7 +239,7 @@ def pause_replay(
         InvalidReplay: it has ended.
     """
     replay = _open(replay_id, replays=replays, claims=claims)
-    claims.register([_whole(replay)])
+    claims.register([subscription_of(replay)])
     auditor.record("replay.pause", str(replay_id))
     controls.pause(names_of(replay, claims=claims))
     return replay
@@ -284,6 +279,6 @@ def _open(replay_id: int, *, replays: Replays, claims: Claims) -> Replay:
     """A replay that has not ended. One that carries out effects may have to do after its last event."""
     replay = get_replay(replay_id, replays=replays)
     _require_not_aborted(replay, replays)
-    if is_done(_whole(replay), claims=claims) and replays.decided(replay_id).get("effects") != "live":
+    if is_done(subscription_of(replay), claims=claims) and replays.decided(replay_id).get("effects") != "live":
         raise InvalidReplay(f"Replay {replay_id} is done.")
     return replay

@@ -100,7 +100,7 @@ class Indexer:
     def load(self, selection: Selection, limit: int) -> Sequence[RecordedContext]:
         """The contexts of a claim that an index shows."""
         generations = {generation for ranks in self._views().values() for generation in ranks}
-        return contexts_of(generations, selection, limit=limit, contexts=self.contexts)
+        return contexts_of(generations, selection, limit, contexts=self.contexts)
 
     def index_contexts(self, batch: Batch) -> Sequence[Outcome]:
         """Put the documents that the contexts of a claim declare into every index whose view has them.
@@ -139,7 +139,7 @@ class Indexer:
 
 
 def contexts_of(
-    generations: Iterable[int], selection: Selection, *, limit: int, contexts: ContextLog
+    generations: Iterable[int], selection: Selection, limit: int, *, contexts: ContextLog
 ) -> Sequence[RecordedContext]:
     """The selected contexts of some generations, by ascending position."""
     pages = [

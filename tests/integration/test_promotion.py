@@ -90,9 +90,7 @@ def search(http: Http) -> Any:
 
 def promote(http: Http) -> None:
     container = http.container
-    promote_replay(
-        container.replays().get(1), done=True, builder=container.index_builder(), auditor=container.auditor()
-    )
+    promote_replay(container.replays().get(1), builder=container.index_builder(), auditor=container.auditor())
 
 
 def go_back(http: Http) -> None:

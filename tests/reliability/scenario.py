@@ -314,7 +314,6 @@ class Scenario:
             run_replay(run, sleep=self._let_time_pass)
         replay_status(
             replay,
-            subscription=subscription,
             claims=container.claims(),
             contexts=container.contexts(),
             promotions=container.promotions(),
@@ -326,7 +325,7 @@ class Scenario:
         container = process.container
         replay = container.replays().list()[0]
         if replay.id not in container.promotions().current().promoted:
-            self._change_view(partial(promote_replay, replay, done=True), container)
+            self._change_view(partial(promote_replay, replay), container)
         self._see((replay.id,), container)
 
     def _roll_back(self, process: Process) -> None:

@@ -70,9 +70,9 @@ class Site:
         engine_of(self.store, Processor(registry(1)), live).turn("flights")
         index_all(self.store, self.index, FIELDS)
 
-    def replay(self, limit: int, *, last: int | None = None) -> Replay:
+    def plan(self, limit: int, *, last: int | None = None) -> Replay:
         code = Processor(registry(limit))
-        planned = plan_replay(
+        return plan_replay(
             PlanReplay(everything=True) if last is None else PlanReplay(last=last),
             events=self.store.events,
             contexts=self.store.contexts,
@@ -85,11 +85,14 @@ class Site:
             auditor=self.auditor,
             dry_run=code.dry_run,
         ).replay
+
+    def replay(self, limit: int, *, last: int | None = None) -> Replay:
+        planned = self.plan(limit, last=last)
         run_replay(memory_run(self.store, planned, Processor(registry(limit), generation=planned.id), batch=2))
         return planned
 
     def promote(self, replay: Replay, **options: object) -> View:
-        options = {"done": True, "builder": self.builder(), "auditor": self.auditor, **options}
+        options = {"builder": self.builder(), "auditor": self.auditor, **options}
         return promote_replay(replay, **options)
 
     def roll_back(self, **options: object) -> View:
@@ -195,7 +198,7 @@ def test_a_replay_that_is_not_done_or_is_promoted_already_is_refused(site: Site)
     replay = site.replay(3)
 
     with pytest.raises(InvalidReplay, match="not done"):
-        site.promote(replay, done=False)
+        site.promote(site.plan(3))
     site.promote(replay)
     with pytest.raises(InvalidReplay, match="already"):
         site.promote(replay)

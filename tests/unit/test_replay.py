@@ -117,10 +117,8 @@ def run(store: MemoryStore, replay, *nodes) -> None:
 
 
 def status(store: MemoryStore, replay):
-    subscription = subscription_of(replay, batch=3, lease=30)
     return replay_status(
         replay,
-        subscription=subscription,
         claims=store.claims,
         contexts=store.contexts,
         promotions=store.promotions,

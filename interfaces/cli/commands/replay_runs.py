@@ -342,17 +342,11 @@ def _confirm_live(container: "Container", replay_id: int, *, yes: bool) -> None:
 def _put_status(
     container: "Container", replay: Any, *, as_json: bool, end: str | None = None, step: int | None = None
 ) -> None:
-    from application.use_cases.replay import replay_status, subscription_of
+    from application.use_cases.replay import replay_status
     from application.use_cases.replaying import replay_progress
 
-    settings = container.settings()
     ports = {"claims": container.claims(), "contexts": container.contexts()}
-    found = replay_status(
-        replay,
-        subscription=subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
-        promotions=container.promotions(),
-        **ports,
-    )
+    found = replay_status(replay, promotions=container.promotions(), **ports)
     progress = replay_progress(replay, events=container.events(), replays=container.replays(), **ports)
     contexts: list[dict[str, Any]] = [
         {"pipeline": row[0], "status": row[1], "contexts": row[2]} for row in found.contexts

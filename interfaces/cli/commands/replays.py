@@ -122,19 +122,14 @@ def list_replays(as_json: Json = False) -> None:
 def promote(replay_id: Id, as_json: Json = False) -> None:
     """Let the results of a replay hold, in the store and in search. Nothing is deleted; `rollback` goes back."""
     from application.use_cases.promoting import promote_replay
-    from application.use_cases.replay import get_replay, is_done, subscription_of
+    from application.use_cases.replay import get_replay
 
     with opened() as container:
-        replay, settings = get_replay(replay_id, replays=container.replays()), container.settings()
-        subscription = subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
+        replay = get_replay(replay_id, replays=container.replays())
         _catch_up(container)
         with output.progress("contexts read for the index", None) as bar:
-            view = promote_replay(
-                replay,
-                done=is_done(subscription, claims=container.claims()),
-                builder=container.index_builder(progress=bar.to),
-                auditor=container.auditor(),
-            )
+            builder = container.index_builder(progress=bar.to)
+            view = promote_replay(replay, builder=builder, auditor=container.auditor())
     _put_view(view, f"replay {replay_id} is promoted", as_json=as_json)
 
 

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from application.auditor import Auditor
-from application.ports.replays import Replay
 from application.use_cases import replay as use_cases
 from application.use_cases import replaying
 from application.use_cases.promoting import promote_replay, roll_back
@@ -71,9 +70,7 @@ def plan(
 def promote(replay_id: Id, api: TheApi, auditor: Annotated[Auditor, Depends(auditor)]) -> ViewAnswer:
     """Let the results of a replay hold. Its index must have been built: the command line does that."""
     replay = use_cases.get_replay(replay_id, replays=api.replays)
-    builder = api.index_builder()
-    view = promote_replay(replay, done=_is_done(replay, api), builder=builder, auditor=auditor, build=False)
-    return ViewAnswer.of(view)
+    return ViewAnswer.of(promote_replay(replay, builder=api.index_builder(), auditor=auditor, build=False))
 
 
 @router.post("/{replay_id}/rollback", **PROMOTION)
@@ -92,14 +89,7 @@ def list_stale(api: TheApi) -> StalenessAnswer:
 def get_replay(replay_id: Id, api: TheApi) -> StatusAnswer:
     """How far a replay is, and how many of its results have the digest of the live ones."""
     replay = use_cases.get_replay(replay_id, replays=api.replays)
-    settings = api.settings
-    found = use_cases.replay_status(
-        replay,
-        subscription=use_cases.subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds),
-        claims=api.claims,
-        contexts=api.contexts,
-        promotions=api.promotions,
-    )
+    found = use_cases.replay_status(replay, claims=api.claims, contexts=api.contexts, promotions=api.promotions)
     return StatusAnswer(
         **members_of_progress(replay, replaying.replay_progress(replay, **api.replay_ports())),
         done=found.done,
@@ -155,9 +145,3 @@ def diff(
         noise=list(found.noise),
         classes=[DifferenceClassAnswer(**asdict(one)) for one in found.classes],
     )
-
-
-def _is_done(replay: Replay, api: Api) -> bool:
-    settings = api.settings
-    subscription = use_cases.subscription_of(replay, batch=settings.claim_batch, lease=settings.lease_seconds)
-    return use_cases.is_done(subscription, claims=api.claims)
