@@ -144,7 +144,7 @@ class Claims(Protocol):
         ...
 
     def backlog(self, names: Sequence[str]) -> Mapping[str, Backlog]:
-        """How much each of these registered subscriptions has to do."""
+        """How much each of these subscriptions has to do, in their order; one that is not registered is left out."""
         ...
 
     def ranges(self, name: str) -> Sequence[tuple[int, int]]:

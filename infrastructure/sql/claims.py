@@ -113,7 +113,8 @@ class SqlClaims(Claims):
         due = func.count().filter(ClaimRow.available_at <= DatabaseNow())
         with self._database.reading() as connection:
             heads = {row.log: row.position for row in connection.execute(select(HeadRow.log, HeadRow.position))}
-            rows = connection.execute(select(SubscriptionRow.__table__).where(SubscriptionRow.name.in_(names))).all()
+            known = select(SubscriptionRow.__table__).where(SubscriptionRow.name.in_(names))
+            rows = {row.name: row for row in connection.execute(known)}
             counted = {
                 row[0]: row
                 for row in connection.execute(
@@ -125,8 +126,9 @@ class SqlClaims(Claims):
                 )
             }  # fmt: skip
         result = {}
-        for row in rows:
-            name, cursor, head = row.name, row.cursor, heads[row.log]
+        for name in filter(rows.__contains__, names):
+            row = rows[name]
+            cursor, head = row.cursor, heads[row.log]
             _, claims, due_count, newest, fences, oldest, claimed = counted.get(name, (name, 0, 0, 0, 0, None, 0))
             result[name] = Backlog(
                 route=row.route,

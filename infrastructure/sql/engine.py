@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A connection for reading: on SQLite a transaction sees one state, on PostgreSQL each statement does."""
         if self.is_postgres:
-            with self.calling() as connection:
+            with self._autocommitted() as connection:
                 yield connection
             return
         with translated(), self.engine.connect() as connection:
@@ -101,9 +101,12 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def calling(self) -> AbstractContextManager[Connection]:
+        """A PostgreSQL connection for one statement that writes, and commits by itself."""
+        return self._autocommitted()
+
     @contextmanager
-    def calling(self) -> Iterator[Connection]:
-        """A PostgreSQL connection on which each statement commits by itself."""
+    def _autocommitted(self) -> Iterator[Connection]:
         with (
             translated(),
             self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,

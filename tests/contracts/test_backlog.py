@@ -120,6 +120,12 @@ def test_each_subscription_has_a_backlog_on_its_own_log(store: Store):
     assert store.claims.subscriptions() == ["index", "orders", "others"]
 
 
+def test_the_backlogs_are_in_the_order_they_were_asked_for(store: Store):
+    store.claims.register([ORDERS, INDEX])
+    assert list(store.claims.backlog(["orders", "unknown", "index"])) == ["orders", "index"]
+    assert list(store.claims.backlog(["index", "orders"])) == ["index", "orders"]
+
+
 def test_the_owners_are_those_whose_leases_have_not_run_out(store: Store):
     store.claims.register([ORDERS, of_pipeline("others")])
     store.events.append(NewEventFactory.build_batch(9))

@@ -46,16 +46,16 @@ class Enumeration:
     def __init__(self, on: Ground) -> None:
         self._ground = on
         self._before: dict[str, History] = {}
-        self.clean: dict[str, list[Point]] = {}
+        self.clean: dict[str, Faults] = {}
         history = History()
         for part in PARTS:
             on.keep(part)
             self._before[part] = history
-            faults = Faults()
+            faults = Faults(writes=on.writes)
             scenario = self._scenario(part, faults)
             wrong = scenario.run(part)
             assert not wrong, wrong
-            self.clean[part] = faults.passed
+            self.clean[part] = faults
             history = scenario.history
 
     def _scenario(self, part: str, faults: Faults) -> Scenario:
@@ -76,16 +76,23 @@ class Enumeration:
         return report
 
     def plan(self) -> Iterator[tuple[str, int, Action]]:
-        """Every run that there is. Up to its fault a run passes the points of the clean one."""
-        for part, points in self.clean.items():
+        """Every run that tells something; of those that are like others, the first at each point.
+
+        Up to its fault a run passes the points of the clean one.
+        """
+        broken: set[Point] = set()
+        for part, clean in self.clean.items():
             for action in get_args(Action):
-                for number, point in enumerate(points, 1):
-                    if Faults.has_effect(point, action):
+                for number, point in enumerate(clean.passed, 1):
+                    if not Faults.can_happen(point, action):
+                        continue
+                    if point not in broken or not clean.is_like_another(number, action):
+                        broken.add(point)
                         yield part, number, action
 
     def is_complete(self, part: str) -> bool:
         """Whether a part has no point past its last one: the run that ends the enumeration."""
-        return not self.run(part, len(self.clean[part]) + 1, "die").runs
+        return not self.run(part, len(self.clean[part].passed) + 1, "die").runs
 
 
 def run_share(server_url: str | None, share: int, shares: int) -> Report:

@@ -9,6 +9,8 @@ Point = tuple[str, str, Literal["before", "after"]]
 Action = Literal["die", "fail"]
 NEVER_FAIL = frozenset({"dispatcher", "journal"})
 """Ports that promise never to raise. A ring that fails is a bell that is lost."""
+INDEX_LOOKS = frozenset({"indices", "search", "state", "expected", "documents"})
+"""The methods of a search index that change nothing."""
 
 
 class Died(BaseException):
@@ -22,36 +24,57 @@ class Faults:
     after a call, it was carried out *and* is answered as failed.
     """
 
-    def __init__(self, at: int = 0, action: Action = "die") -> None:
+    def __init__(self, at: int = 0, action: Action = "die", *, writes: Callable[[], int] = lambda: 0) -> None:
+        """`writes` says how often the database was opened for writing so far."""
         self.passed: list[Point] = []
+        self.looks: set[int] = set()
+        """The numbers (from 1) of the points before and after a call that changed nothing."""
         self.fired: Point | None = None
         self.dead = False
         self._at = at
         self._action = action
+        self._writes = writes
 
     @staticmethod
-    def has_effect(point: Point, action: Action) -> bool:
-        """Whether a fault of this kind can happen at a point, and does what none at another point does.
-
-        A process that dies before a call leaves the world as one that died after the call before it.
-        """
+    def can_happen(point: Point, action: Action) -> bool:
+        """Whether a fault of this kind can happen at a point."""
         port, _, side = point
         if action == "die":
             return side == "after" or port in NEVER_FAIL
         return port not in NEVER_FAIL or (port == "dispatcher" and side == "before")
 
+    def is_like_another(self, number: int, action: Action) -> bool:
+        """Whether a fault at a point of a finished run does what one at another point does.
+
+        A process that dies before a call leaves the world as one that died after the call before it. Where a call
+        changes nothing, so does one that dies after it, and it fails alike on either side.
+        """
+        before = self.passed[number - 1][2] == "before"
+        if action == "die":
+            return before or number in self.looks
+        return not before and number in self.looks
+
     def around(self, port: str, method: str, call: Callable[[], Any], _: tuple[Any, ...]) -> Any:
         """Carry out a call, unless it is the one to break."""
         if self._is_broken((port, method, "before")) and port in NEVER_FAIL:
             return None
+        number, written = len(self.passed), self._writes()
         result = call()
         self._is_broken((port, method, "after"))
+        if self._changes_nothing(port, method, self._writes() > written):
+            self.looks |= {number, len(self.passed)}
         return result
 
     def die(self) -> None:
         """End the process here and now."""
         self.dead = True
         raise Died
+
+    @staticmethod
+    def _changes_nothing(port: str, method: str, written: bool) -> bool:  # noqa: FBT001  # a fact beside the others
+        if port in NEVER_FAIL:
+            return port == "journal"
+        return method in INDEX_LOOKS if port == "search" else not written
 
     def _is_broken(self, point: Point) -> bool:
         if self.dead:

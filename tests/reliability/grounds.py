@@ -2,13 +2,14 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
+from infrastructure.sql.engine import Database
 from infrastructure.sql.store import SqlStore
 from tests.postgres_databases import Snapshots, postgres_database
 
@@ -22,6 +23,10 @@ class Ground(Protocol):
     sql: SqlStore
     world: SqlStore
     index: Path
+
+    def writes(self) -> int:
+        """How often `sql` was opened for writing so far."""
+        ...
 
     def keep(self, name: str) -> None:
         """Remember how everything is now; nobody may be at work."""
@@ -43,6 +48,7 @@ class SqliteGround(Ground):
         self.sql, self.world = SqlStore(url), SqlStore(url)
         self.index = self._now / "search.db"
         self.sql.upgrade()
+        self.writes = _counting(self.sql.database)
 
     def keep(self, name: str) -> None:
         self.close()
@@ -68,6 +74,7 @@ class PostgresGround(Ground):
         self.index = folder / "now" / "search.db"
         self.index.parent.mkdir()
         self.sql.upgrade()
+        self.writes = _counting(self.sql.database)
         self._snapshots = Snapshots(self.world.engine)
 
     def keep(self, name: str) -> None:
@@ -83,6 +90,22 @@ class PostgresGround(Ground):
         """Close every connection."""
         self.sql.close()
         self.world.close()
+
+
+def _counting(database: Database) -> Callable[[], int]:
+    """Count from now on how often a database is opened for writing."""
+    times = 0
+
+    def counted(enter: Callable[[], AbstractContextManager[Connection]]) -> Any:
+        def entered() -> AbstractContextManager[Connection]:
+            nonlocal times
+            times += 1
+            return enter()
+
+        return entered
+
+    database.writing, database.calling = counted(database.writing), counted(database.calling)
+    return lambda: times
 
 
 def _hasty(store: SqlStore) -> SqlStore:

@@ -183,13 +183,14 @@ def states(truth: Truth) -> Iterator[str]:
 
 
 def index(truth: Truth) -> Iterator[str]:
-    """The index holds the result of each completed live run, and nothing else."""
+    """The index holds the result of each completed run, of the promoted generation before the live one; no more."""
     expected = {}
     for event in truth.events:
-        for row in truth.runs.get((event.position, 0), []):
-            if row.status == "completed":
-                number = truth.data[event.position]["number"]
-                expected[event.id] = (event.position, row.pipeline, 0, number, 2 * number)
+        number = truth.data[event.position]["number"]
+        for generation in (0, *reversed(truth.promoted)):
+            for row in truth.runs.get((event.position, generation), []):
+                if row.status == "completed":
+                    expected[event.id] = (event.position, row.pipeline, generation, number, 2 * number)
     names = ("position", "pipeline", "generation", "number", "doubled")
     found = {document["event_id"]: tuple(document.get(name) for name in names) for document in truth.documents}
     if found != expected:

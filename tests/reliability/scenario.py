@@ -43,7 +43,7 @@ from tests.reliability import pipelines
 from tests.reliability.faults import Died, Faults
 from tests.reliability.history import History, Request
 from tests.reliability.invariants import violations
-from tests.reliability.process import SETTINGS, Process, not_run, timeless
+from tests.reliability.process import Process, not_run, timeless
 from tests.reliability.truth import Truth
 
 SLOT = datetime(2026, 1, 1, 3, tzinfo=UTC)
@@ -132,13 +132,25 @@ class Scenario:
             self._look,
         ]
 
-    def replay(self) -> list[Step]:
-        """All of it again, into a generation of its own, which is promoted, looked at, and rolled back."""
-        return [self._replay, self._settle, self._promote, self._settle, self._roll_back, self._settle]
+    def replaying(self) -> list[Step]:
+        """All of it again, into a generation of its own."""
+        return [self._replay, self._settle]
 
-    def rebuild(self) -> list[Step]:
-        """The index lost, and made anew twice: from its beginning by a start, and beside by an operator."""
-        return [self._lose, self._settle, self._rebuild, self._settle]
+    def promoting(self) -> list[Step]:
+        """That generation promoted, and looked at."""
+        return [self._promote, self._settle]
+
+    def going_back(self) -> list[Step]:
+        """The promotion rolled back, and looked at."""
+        return [self._roll_back, self._settle]
+
+    def losing(self) -> list[Step]:
+        """The index lost, and made anew from its beginning by a start."""
+        return [self._lose, self._settle]
+
+    def rebuilding(self) -> list[Step]:
+        """The index made anew beside, by an operator."""
+        return [self._rebuild, self._settle]
 
     def killer(self) -> list[Step]:
         """An event that kills whoever runs it, among others that shall not suffer for it."""
@@ -213,11 +225,10 @@ class Scenario:
         """Work until nothing is left."""
         for _ in range(ROUNDS):
             process.work()
-            process.sweep()
-            process.work()
             if is_idle(claims=process.container.claims()) and self._is_sealed():
                 return
             self._let_time_pass()
+            process.sweep()
         raise Stuck("work is left after every lease and every delay has ended")
 
     def _drain(self, process: Process) -> None:
@@ -298,9 +309,8 @@ class Scenario:
         replay = replays.get(replays.list()[0].id)
         assert replay is not None
         require_same_code(replay, **ports)
-        subscription = subscription_of(replay, batch=SETTINGS.claim_batch, lease=SETTINGS.lease_seconds)
         stores = {"replays": replays, "claims": container.claims()}
-        if not is_done(subscription, claims=container.claims()):
+        if not is_done(subscription_of(replay), claims=container.claims()):
             operator = {**stores, "controls": container.controls(), "auditor": container.auditor()}
             pause_replay(replay.id, **operator)
             resume_replay(replay.id, **operator)
@@ -308,7 +318,7 @@ class Scenario:
             command = RunReplay(replay_id=replay.id, ramp=ramp)
             begun = container.begin_replay()(command, auditor=container.auditor())
             # Nobody who holds a claim is dead here, so that this is asked for by itself.
-            container.claims().owners(subscription.name)
+            container.claims().owners(f"replay-{replay.id}")
             run = container.replay_run(replay, last=begun.last, max_failures=MaxFailures(1_000))
             timeless(run.engine)
             run_replay(run, sleep=self._let_time_pass)
@@ -361,8 +371,11 @@ PARTS = {
     "sending": Scenario.sending,
     "failing": Scenario.failing,
     "waiting": Scenario.waiting,
-    "replay": Scenario.replay,
-    "rebuild": Scenario.rebuild,
+    "replaying": Scenario.replaying,
+    "promoting": Scenario.promoting,
+    "going back": Scenario.going_back,
+    "losing": Scenario.losing,
+    "rebuilding": Scenario.rebuilding,
     "killer": Scenario.killer,
     "stopping": Scenario.stopping,
     "scheduled": Scenario.scheduled,

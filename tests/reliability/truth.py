@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from application.ports.claims import Backlog, Claims
 from application.ports.context_log import ContextLog, RecordedContext
 from application.ports.event_log import EventLog
+from application.ports.promotions import Promotions
 from application.ports.replays import Replays
 from application.ports.search_index import SearchIndex, SearchQuery
 from application.ports.task_states import TaskState, TaskStates
@@ -25,6 +26,7 @@ class Ports(Protocol):
     claims: Claims
     states: TaskStates
     replays: Replays
+    promotions: Promotions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,8 @@ class Truth:
     contexts: Sequence[RecordedContext]
     states: Sequence[TaskState]
     backlogs: Mapping[str, Backlog]
+    promoted: Sequence[int]
+    """The generations that are promoted, from the one that holds first."""
     documents: Sequence[Mapping[str, Any]]
     heads: tuple[int, int]
 
@@ -47,6 +51,7 @@ class Truth:
             contexts=ports.contexts.read(Selection(), limit=100_000),
             states=ports.states.of(events),
             backlogs=ports.claims.backlog(ports.claims.subscriptions()),
+            promoted=ports.promotions.current().promoted,
             documents=index.search(SearchQuery(size=1000, sort="position")).hits,
             heads=(ports.events.head(), ports.contexts.head()),
         )
