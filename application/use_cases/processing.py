@@ -19,7 +19,7 @@ from application.use_cases.effects import validate_calls
 from application.use_cases.events import UnknownTypes
 from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
-from domain.effects import Call, EmitEvent
+from domain.effects import Call, EmitEvent, IndexDocument
 from domain.envelopes import plain
 from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, UpcastFailed, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
@@ -100,7 +100,7 @@ class Processor:
 
     def validate_effects(self, context: TaskContext, pipeline: Pipeline) -> None:
         """Refuse what a finished run declares and cannot be: as `follow_ups_of` and `validate_calls` do."""
-        if context.effects:
+        if not all(isinstance(effect, IndexDocument) for effect in context.effects):
             validate_calls(context, registry=self._registry, unknown_types=self._unknown_types)
             follow_ups_of(
                 context,
