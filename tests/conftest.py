@@ -4,8 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 import structlog
 
 from infrastructure.sql.store import SqlStore
@@ -32,6 +34,17 @@ def service_url(variable: str) -> str:
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     return service_url("TEST_REDIS_URL")
+
+
+@pytest.fixture
+def broker(redis_url: str) -> Iterator[str]:
+    """An empty Redis database that is not that of another process of this test run."""
+    number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = urlsplit(redis_url)._replace(path=f"/{number}").geturl()
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from tests.end_to_end.calling import (
 from tests.end_to_end.embedded import Dev, dev
 from tests.end_to_end.processes import ROOT, run
 from tests.end_to_end.scale import Process, processes
-from tests.end_to_end.test_scale import emptied
 from tests.servers import Receiver
 
 
@@ -58,8 +57,8 @@ def calling(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calling]
         if request.param == "embedded":
             yield embedded(stack, tmp_path)
             return
-        broker = emptied(request.getfixturevalue("redis_url"), 12)
-        yield at_scale(stack, tmp_path, request.getfixturevalue("postgres_url"), broker)
+        database, broker = map(request.getfixturevalue, ("postgres_url", "broker"))
+        yield at_scale(stack, tmp_path, database, broker)
 
 
 def test_every_event_is_told_once_signed_and_after_its_commit(calling: Calling) -> None:

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -84,21 +83,6 @@ def send(client: httpx.Client, count: int, **data: Any) -> list[str]:
     answer = client.post("/events/batch", content=body, headers=NDJSON)
     assert answer.status_code == 202, answer.text
     return [item["event_id"] for item in answer.json()["items"]]
-
-
-def emptied(url: str, number: int) -> str:
-    """A Redis database of the tests' own, emptied."""
-    own = urlsplit(url)._replace(path=f"/{number}").geturl()
-    with redis.Redis.from_url(own) as client:
-        client.flushdb()
-    return own
-
-
-@pytest.fixture
-def broker(redis_url: str) -> Iterator[str]:
-    url = emptied(redis_url, 11)
-    yield url
-    emptied(redis_url, 11)
 
 
 @contextmanager
