@@ -1,12 +1,13 @@
 """Completions on SQL: a claim ends, contexts are appended, rows go back, in one commit."""
 
+from operator import attrgetter
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, delete, insert, text, update
+from sqlalchemy import Connection, delete, insert, update
 
 from application.ports.claims import Claim, Completion
-from infrastructure.sql.context_log import append_contexts, context_members
+from infrastructure.sql.context_log import append_contexts
 from infrastructure.sql.engine import DatabaseNow
 from infrastructure.sql.models import ClaimRow, SubscriptionRow
 
@@ -39,14 +40,27 @@ def complete_on_sqlite(connection: Connection, claim: Claim, completion: Complet
     return True
 
 
-_COMPLETE = text("SELECT complete_claim(:id, :fence, CAST(:contexts AS json), CAST(:requeues AS json), :hold)")
+_ARRAYS = {
+    "event_position": "bigint",
+    "pipeline": "text",
+    "generation": "integer",
+    "status": "text",
+    "context": "text",
+    "digest": "text",
+    "fingerprint": "text",
+    "emits": "boolean",
+    "failure": "text",
+    "calls": "boolean",
+}
+"""The arrays that `complete_claim` takes, in its order: an attribute of the contexts, and its type."""
+_COMPLETE = (
+    "SELECT complete_claim(%(id)s, %(fence)s, %(requeues)s::json, %(hold)s, "
+    f"{', '.join(f'%({name})b::{type_}[]' for name, type_ in _ARRAYS.items())})"
+)
 
 
 def complete_on_postgres(connection: Connection, claim: Claim, completion: Completion) -> bool:
     """Complete a claim by one call; see `Claims.complete`."""
-    contexts = [
-        {"ordinal": ordinal, **context_members(context)} for ordinal, context in enumerate(completion.contexts, 1)
-    ]
     requeues = [
         {"first": requeue.first, "last": requeue.last, "attempt": requeue.attempt, "delay": requeue.delay}
         for requeue in completion.requeues
@@ -54,8 +68,8 @@ def complete_on_postgres(connection: Connection, claim: Claim, completion: Compl
     parameters = {
         "id": claim.id,
         "fence": claim.fence,
-        "contexts": to_json(contexts).decode(),
         "requeues": to_json(requeues).decode(),
         "hold": completion.hold,
     }
-    return bool(connection.scalar(_COMPLETE, parameters))
+    columns = {name: list(map(attrgetter(name), completion.contexts)) for name in _ARRAYS}
+    return bool(connection.exec_driver_sql(_COMPLETE, parameters | columns).scalar_one())

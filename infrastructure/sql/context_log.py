@@ -190,11 +190,6 @@ def append_contexts(connection: Connection, contexts: Sequence[NewContext]) -> N
     connection.execute(update(HeadRow).where(HeadRow.log == "task_contexts").values(position=head + len(contexts)))
 
 
-def context_members(context: NewContext) -> dict[str, Any]:
-    """A context's columns, but for those that the log gives it."""
-    return {name: getattr(context, name) for name in NewContext.__slots__}
-
-
 def context_of(row: Mapping[Any, Any]) -> RecordedContext:
     """A whole row as the context it is."""
     return RecordedContext(**row)

@@ -1,12 +1,13 @@
 """The event log on SQL: one server call an append on PostgreSQL, the same steps under the writer lock on SQLite."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, Row, Select, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from application.appending import judge, refusal_of
@@ -180,45 +181,49 @@ class SqlEventLog(EventLog):
 
 
 def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:
-    items = [
-        {
-            "ordinal": ordinal,
-            "id": event.id,
-            "type": event.type,
-            "source": event.source,
-            "subject": event.subject,
-            "time": event.time,
-            "route": event.route,
-            "lane": event.lane,
-            "data": event.data,
-            "key": event.key,
-            "body_digest": event.body_digest,
-            "expected_version": event.expected_version,
-            "not_before": event.not_before,
-            "schema_version": event.schema_version,
-            "cause": event.cause,
-            "depth": event.depth,
-            "attributes": _attributes(event.attributes),
-        }
-        for ordinal, event in enumerate(events, 1)
-    ]
-    rows = connection.execute(_APPEND, {"items": to_json(items).decode(), "atomic": atomic}).all()
+    columns = {name: list(map(read, events)) for name, (_, read) in _ARRAYS.items()}
+    # No array is one of nulls, and costs nothing.
+    arrays = {name: column if any(value is not None for value in column) else None for name, column in columns.items()}
+    rows = connection.exec_driver_sql(_APPEND, arrays | {"atomic": atomic}).all()
+    [head] = [row.at_position for row in rows if row.item == 0]
+    unlike = {row.item: row for row in rows}
     verdicts: list[Verdict] = []
-    for event, (_, verdict, event_id, position, twin) in zip(events, rows, strict=True):
-        if twin is not None:
-            first = verdicts[twin - 1]
+    for ordinal, event in enumerate(events, 1):
+        row = unlike.get(ordinal)
+        if row is None:
+            head += 1
+            verdicts.append(Verdict(event.id, head))
+        elif row.twin_of is not None:
+            first = verdicts[row.twin_of - 1]
             verdicts.append(replace(first, repeated=first.refusal is None))
-        elif verdict in {"taken", "repeated"}:
-            verdicts.append(Verdict(str(event_id), position, repeated=verdict == "repeated"))
+        elif row.verdict == "repeated":
+            verdicts.append(Verdict(str(row.event_id), row.at_position, repeated=True))
         else:
-            verdicts.append(Verdict(None, None, refusal=refusal_of(verdict, event, position)))
+            verdicts.append(Verdict(None, None, refusal=refusal_of(row.verdict, event, row.at_position)))
     return verdicts
 
 
-_APPEND = text(
-    "SELECT item, verdict, event_id, at_position, twin_of "
-    "FROM append_events(CAST(:items AS json), :atomic) ORDER BY item"
-)
+_ARRAYS: Mapping[str, tuple[str, Callable[[NewEvent], Any]]] = {
+    "ids": ("text[]::uuid", attrgetter("id")),
+    "types": ("text", attrgetter("type")),
+    "sources": ("text", attrgetter("source")),
+    "subjects": ("text", attrgetter("subject")),
+    "times": ("timestamptz", attrgetter("time")),
+    "routes": ("text", attrgetter("route")),
+    "lanes": ("smallint", attrgetter("lane")),
+    "data": ("text", attrgetter("data")),
+    "keys": ("text", attrgetter("key")),
+    "body_digests": ("text", attrgetter("body_digest")),
+    "expected_versions": ("bigint", attrgetter("expected_version")),
+    "not_befores": ("timestamptz", attrgetter("not_before")),
+    "schema_versions": ("integer", attrgetter("schema_version")),
+    "causes": ("text[]::uuid", attrgetter("cause")),
+    "depths": ("smallint", attrgetter("depth")),
+    "attributes": ("text", lambda event: _attributes(event.attributes)),
+}
+"""The arrays that `append_events` takes, in its order: their type, and what an event has there."""
+_PLACES = ", ".join(f"%({name})b::{type_}[]" for name, (type_, _) in _ARRAYS.items())
+_APPEND = f"SELECT item, verdict, event_id, at_position, twin_of FROM append_events({_PLACES}, %(atomic)s)"  # noqa: S608  # our own names
 
 
 def _append_sqlite(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:
