@@ -110,6 +110,13 @@ class RecordedEvent:
         return f'{envelope[:-1]},"data":{self.data}}}'
 
     @classmethod
+    def of_log(cls, values: Mapping[str, Any]) -> Self:
+        """The event of all its values, as the log that recorded it gives them back; faster than the constructor."""
+        event = object.__new__(cls)
+        event.__dict__.update(values)
+        return event
+
+    @classmethod
     def from_members(cls, members: Mapping[str, Any], data: str) -> Self:
         """Rebuild an event from the parsed members of its `json` and the exact text of its data."""
         times = {name: parse_time(members[name]) for name in ("time", "recorded_at")}

@@ -32,7 +32,7 @@ def event_of(row: Row[Any]) -> RecordedEvent:
     """A row of `EVENT_COLUMNS` as the event it is."""
     values: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
     values["attributes"] = attributes_from_json(values["attributes"])
-    return RecordedEvent(**values)
+    return RecordedEvent.of_log(values)
 
 
 _NAMES = tuple(column.name for column in _COLUMNS)
