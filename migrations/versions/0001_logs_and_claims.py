@@ -1,10 +1,9 @@
 """The two logs, their heads, the subscriptions, the claims, the replays; and what keeps the logs append-only."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
+
+from migrations.steps import is_postgres, partial_index, position, refuse_changes, run, time, uuid
 
 revision = "0001"
 down_revision = None
@@ -12,10 +11,6 @@ branch_labels = None
 depends_on = None
 
 APPEND_ONLY = ("events", "task_contexts", "replays")
-
-position = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-uuid = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-time = sa.String(32).with_variant(sa.DateTime(timezone=True), "postgresql")
 
 
 def upgrade() -> None:
@@ -39,9 +34,9 @@ def upgrade() -> None:
         sa.Column("attributes", sa.Text),
         sa.Column("direct", sa.Boolean, nullable=False),
     )
-    _partial_index("events_source_key", "events", ["source", "key"], "key IS NOT NULL", unique=True)
-    _partial_index("events_subject_position", "events", ["subject", "position"], "subject <> ''")
-    _partial_index("events_cause", "events", ["cause"], "cause IS NOT NULL")
+    partial_index("events_source_key", "events", ["source", "key"], "key IS NOT NULL", unique=True)
+    partial_index("events_subject_position", "events", ["subject", "position"], "subject <> ''")
+    partial_index("events_cause", "events", ["cause"], "cause IS NOT NULL")
     op.create_index("events_route_position", "events", ["route", "position"])
     op.create_index("events_type_position", "events", ["type", "position"])
     op.create_index("events_time", "events", ["time"])
@@ -60,9 +55,9 @@ def upgrade() -> None:
         sa.Column("emits", sa.Boolean, nullable=False),
     )
     of_event = ["event_position", "pipeline", "generation"]
-    _partial_index("task_contexts_completed", "task_contexts", of_event, "status = 'completed'", unique=True)
-    _partial_index("task_contexts_not_completed", "task_contexts", ["event_position"], "status <> 'completed'")
-    _partial_index("task_contexts_emits", "task_contexts", ["position"], "emits")
+    partial_index("task_contexts_completed", "task_contexts", of_event, "status = 'completed'", unique=True)
+    partial_index("task_contexts_not_completed", "task_contexts", ["event_position"], "status <> 'completed'")
+    partial_index("task_contexts_emits", "task_contexts", ["position"], "emits")
 
     heads = op.create_table(
         "heads",
@@ -102,37 +97,17 @@ def upgrade() -> None:
         sa.Column("created_at", time, nullable=False),
         sqlite_autoincrement=True,
     )
-    if op.get_bind().dialect.name == "postgresql":
-        _run((Path(__file__).parent / "0001_postgres.sql").read_text())
-    else:
-        for table in APPEND_ONLY:
-            for verb in ("UPDATE", "DELETE"):
-                op.execute(
-                    f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: {verb} is refused'); END"
-                )
+    if is_postgres():
+        run("0001_postgres.sql")
+    refuse_changes(*APPEND_ONLY)
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if is_postgres():
         op.execute("DROP FUNCTION complete_claim")
         op.execute("DROP FUNCTION append_events")
         op.execute("DROP TYPE event_item")
     for table in ("replays", "claims", "subscriptions", "heads", "task_contexts", "events"):
         op.drop_table(table)
-    if op.get_bind().dialect.name == "postgresql":
+    if is_postgres():
         op.execute("DROP FUNCTION refuse_change")
-
-
-def _partial_index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
-    clause = sa.text(where)
-    op.create_index(name, table, columns, unique=unique, postgresql_where=clause, sqlite_where=clause)
-
-
-def _run(script: str) -> None:
-    """Run a script of several statements as it stands: nothing in it is a parameter."""
-    cursor = op.get_bind().connection.cursor()
-    try:
-        cursor.execute(script)
-    finally:
-        cursor.close()

@@ -6,17 +6,6 @@ BEGIN
     RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
 END $$;
 
-CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER task_contexts_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON task_contexts
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER replays_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON replays
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
--- ALWAYS: also under session_replication_role = replica.
-ALTER TABLE events ENABLE ALWAYS TRIGGER events_append_only;
-ALTER TABLE task_contexts ENABLE ALWAYS TRIGGER task_contexts_append_only;
-ALTER TABLE replays ENABLE ALWAYS TRIGGER replays_append_only;
-
 CREATE TYPE event_item AS (
     ordinal integer, id uuid, type text, source text, subject text, "time" timestamptz, route text, lane smallint,
     data text, key text, body_digest text, expected_version bigint, not_before timestamptz,

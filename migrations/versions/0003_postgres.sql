@@ -1,12 +1,4 @@
--- The ledger refuses changes as the logs do; a completion stores whether a context declares calls.
-
-CREATE TRIGGER effect_ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON effect_ledger
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER endpoints_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON endpoints
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
--- ALWAYS: also under session_replication_role = replica.
-ALTER TABLE effect_ledger ENABLE ALWAYS TRIGGER effect_ledger_append_only;
-ALTER TABLE endpoints ENABLE ALWAYS TRIGGER endpoints_append_only;
+-- A completion stores whether a context declares calls.
 
 -- As before, with `calls` (absent in a completion by a worker of the version before: false).
 CREATE OR REPLACE FUNCTION complete_claim(claim_id bigint, claim_fence bigint, contexts json, requeues json, held_at bigint)

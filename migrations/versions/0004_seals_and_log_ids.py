@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
+
+from migrations.steps import position, refuse_changes, time, uuid
 
 revision = "0004"
 down_revision = "0003"
@@ -12,10 +13,6 @@ branch_labels = None
 depends_on = None
 
 APPEND_ONLY = ("seals", "restores")
-
-position = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-uuid = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-time = sa.String(32).with_variant(sa.DateTime(timezone=True), "postgresql")
 
 
 def upgrade() -> None:
@@ -41,8 +38,7 @@ def upgrade() -> None:
         sa.Column("sealed", position, nullable=False),
         sa.Column("recorded_at", time, nullable=False),
     )
-    for table in APPEND_ONLY:
-        _refuse_changes(table)
+    refuse_changes(*APPEND_ONLY)
     op.add_column("heads", sa.Column("log_id", uuid))
     heads = sa.table("heads", sa.column("log", sa.Text), sa.column("log_id", uuid))
     for log in ("events", "task_contexts"):
@@ -56,18 +52,3 @@ def downgrade() -> None:
         changed.drop_column("log_id")
     op.drop_table("restores")
     op.drop_table("seals")
-
-
-def _refuse_changes(table: str) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
-        op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_append_only")
-        return
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: {verb} is refused'); END"
-        )

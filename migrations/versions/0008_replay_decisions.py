@@ -3,14 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.steps import refuse_changes, time
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
 
 TABLE = "replay_decisions"
-
-time = sa.String(32).with_variant(sa.DateTime(timezone=True), "postgresql")
 
 
 def upgrade() -> None:
@@ -23,18 +23,7 @@ def upgrade() -> None:
         sa.Column("recorded_at", time, nullable=False),
     )
     op.create_index("replay_decisions_once", TABLE, ["replay", "kind"], unique=True)
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE TRIGGER {TABLE}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {TABLE} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-        )
-        op.execute(f"ALTER TABLE {TABLE} ENABLE ALWAYS TRIGGER {TABLE}_append_only")
-        return
-    for verb in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} "
-            f"BEGIN SELECT RAISE(ABORT, '{TABLE} is append-only: {verb} is refused'); END"
-        )
+    refuse_changes(TABLE)
 
 
 def downgrade() -> None:

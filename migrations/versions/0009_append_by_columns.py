@@ -1,8 +1,8 @@
 """PostgreSQL takes what is appended as an array for each column; see `0009_postgres.sql`."""
 
-from pathlib import Path
-
 from alembic import op
+
+from migrations.steps import is_postgres, run
 
 revision = "0009"
 down_revision = "0008"
@@ -20,17 +20,11 @@ _CONTEXTS = (
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name != "postgresql":
-        return
-    cursor = op.get_bind().connection.cursor()
-    try:
-        # As it stands: nothing in it is a parameter.
-        cursor.execute((Path(__file__).parent / "0009_postgres.sql").read_text())
-    finally:
-        cursor.close()
+    if is_postgres():
+        run("0009_postgres.sql")
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
+    if is_postgres():
         op.execute(f"DROP FUNCTION complete_claim({_CONTEXTS})")
         op.execute(f"DROP FUNCTION append_events({_EVENTS})")
