@@ -4,11 +4,6 @@ A technology is imported when its adapter is first asked for, so that the embedd
 nor Redis nor Elasticsearch.
 """
 
-import os
-import pwd
-import socket
-import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,42 +13,29 @@ from application.admission import Admission
 from application.appender import Appender
 from application.auditor import Auditor
 from application.document_fields import union_of
-from application.engine import Engine, Handler, Loader, Work
+from application.engine import Engine
 from application.feed import Feed
 from application.follower import Follower
 from application.heart import Heart
 from application.key_ring import KeyRing
 from application.ports.anchor import Anchor
 from application.ports.caller import Caller
-from application.ports.claims import Claims
-from application.ports.dispatcher import Dispatcher, Silence
-from application.ports.limits import Limits
-from application.ports.replays import Replay
+from application.ports.dispatcher import Dispatcher
 from application.ports.search_index import SearchIndex
 from application.pulse import LocalPulse, Watchdog
-from application.subscription import Selection, Subscription, subscription_with, subscriptions_of
+from application.subscription import subscription_with
 from application.sweep import Sweeper
-from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.biography import biography_of
-from application.use_cases.comparing import DryRun, compare_held
+from application.use_cases.comparing import compare_held
 from application.use_cases.corpus import export_corpus
-from application.use_cases.effect_states import DECLARES_CALLS
-from application.use_cases.effects import EFFECTS, carry_out
-from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.indices import IndexBuilder
-from application.use_cases.processing import Processor
-from application.use_cases.replay import compare_replay, plan_replay, subscription_of
-from application.use_cases.replay_run import YIELD_ABOVE, Conditions, EndedEvents, MaxFailures, Pace, ReplayRun
-from application.use_cases.replaying import Effects, begin_replay, bounded, effects_of, expected_effects
+from application.use_cases.replay import compare_replay, plan_replay
+from application.use_cases.replaying import begin_replay, expected_effects
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork
-from application.use_cases.sealing import SEALING, places, seal_rows
 from application.use_cases.staleness import find_stale, stale_positions
 from domain.effects import Email, HttpCall
 from domain.outgoing import allowed_of
-from domain.registry import PipelineRegistry
-from domain.retry import NO_END, Retry
-from domain.seals import MAX_ROWS
 from infrastructure import cron, plugins
 from infrastructure.anchor_file import FileAnchor
 from infrastructure.checks import Checks
@@ -63,31 +45,16 @@ from infrastructure.ids import new_id, new_key_parts
 from infrastructure.journal import LogJournal
 from infrastructure.limits import ProcessLimits
 from infrastructure.metrics import Metrics
-from infrastructure.processes import is_surely_dead, process_name
+from infrastructure.processes import is_surely_dead, operator_name, owner_name
 from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
 from infrastructure.smtp.server import MailServer
 from infrastructure.sql.store import SqlStore
+from infrastructure.works import dry_run, engine_of, replay_run, subscriptions_of, works_of
 
 SERVICE_OWNER = "service"
 """Owners of an embedded service's leases begin with this: a successor ends them at once."""
 WORKER_OWNER = "worker"
-NOT_LIVE = -1
-"""A generation that no context ever has."""
-UNTIL_IT_SUCCEEDS = Retry(attempts=NO_END, base=0.5, cap=15.0)
-
-
-def owner_name(kind: str) -> str:
-    """Who holds a lease: the kind of process, the machine, the process id."""
-    return f"{kind}-{socket.gethostname()}-{os.getpid()}"
-
-
-def operator_name() -> str:
-    """The actor of what is done from a command line: this process's user, as the operating system has it."""
-    try:
-        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:  # a container may run under a number without a name
-        return f"cli:{os.getuid()}"
 
 
 def _store(settings: Settings) -> SqlStore:
@@ -130,185 +97,6 @@ def _anchor(settings: Settings) -> Anchor | None:
     return FileAnchor(Path(settings.seal_anchor)) if settings.seal_anchor else None
 
 
-def _subscriptions(registry: PipelineRegistry, settings: Settings) -> dict[str, Subscription]:
-    batch, lease = settings.claim_batch, settings.lease_seconds
-    on_contexts = (
-        (FOLLOW_UPS, {"emits": True, "generation": 0}, batch, UNTIL_IT_SUCCEEDS),
-        # Of all generations: those of a view are chosen when a claim is loaded.
-        (INDEX, {"status": "completed"}, batch, UNTIL_IT_SUCCEEDS),
-        # The schedule of calls is the handler's; this is for what keeps it from its ledger.
-        (EFFECTS, DECLARES_CALLS, 1, UNTIL_IT_SUCCEEDS),
-    )
-    subscriptions = [
-        *(each for pipeline in registry for each in subscriptions_of(pipeline, batch=batch, lease=lease)),
-        *(
-            Subscription(
-                name=name, log="task_contexts", selection=Selection(where=where), batch=size, lease=lease, retry=retry
-            )
-            for name, where, size, retry in on_contexts
-        ),
-        *(
-            Subscription(
-                name=name,
-                log=log,
-                batch=MAX_ROWS,
-                lease=lease,
-                retry=UNTIL_IT_SUCCEEDS,
-                in_order=True,
-                background=True,
-            )
-            for name, log in SEALING.items()
-        ),
-    ]
-    return {subscription.name: subscription for subscription in subscriptions}
-
-
-def _works(
-    subscriptions: Mapping[str, Subscription],
-    *,
-    registry: PipelineRegistry,
-    settings: Settings,
-    store: SqlStore,
-    dispatcher: Dispatcher,
-    indexer: Indexer,
-    callers: Mapping[str, Caller],
-    anchor: Anchor | None,
-    journal: LogJournal,
-) -> dict[str, Work]:
-    processor = Processor(registry, unknown_types=settings.unknown_types, mask=settings.mask())
-    follow_ups, effects = _world(registry, settings, store, dispatcher, callers)
-    handlers: dict[str, Handler] = {
-        FOLLOW_UPS: follow_ups,
-        INDEX: indexer.index_contexts,
-        EFFECTS: effects,
-        **{
-            name: partial(seal_rows, log=log, seals=store.seals, anchor=anchor, journal=journal)
-            for name, log in SEALING.items()
-        },
-    }
-    loaders: dict[str, Loader] = {INDEX: indexer.load, **dict.fromkeys(SEALING, places)}
-    return {
-        name: Work(
-            subscription=subscription,
-            load=loaders.get(name) or _loader(store, subscription),
-            handle=handlers.get(name, processor.process),
-            begin=indexer.begin if name == INDEX else None,
-        )
-        for name, subscription in subscriptions.items()
-    }
-
-
-def _world(
-    registry: PipelineRegistry,
-    settings: Settings,
-    store: SqlStore,
-    dispatcher: Dispatcher,
-    callers: Mapping[str, Caller],
-) -> tuple[Handler, Handler]:
-    """What carries out that contexts declare: follow-up events, and calls."""
-    return (
-        partial(append_follow_ups, registry=registry, events=store.events, dispatcher=dispatcher),
-        partial(
-            carry_out,
-            ledger=store.ledger,
-            callers=callers,
-            events=store.events,
-            dispatcher=dispatcher,
-            registry=registry,
-            unknown_types=settings.unknown_types,
-        ),
-    )
-
-
-def _replay_run(
-    replay: Replay,
-    *,
-    effects: Effects = "skip",
-    last: int | None = None,
-    rate: float | None = None,
-    max_failures: MaxFailures | None = None,
-    yield_above: int = YIELD_ABOVE,
-    clock: Callable[[], float] = time.monotonic,
-    registry: PipelineRegistry,
-    settings: Settings,
-    subscriptions: Mapping[str, Subscription],
-    store: SqlStore,
-    dispatcher: Callable[[], Dispatcher],
-    callers: Callable[[], Mapping[str, Caller]],
-    journal: LogJournal,
-    heart: Heart,
-    limits: Limits,
-) -> ReplayRun:
-    """What one process needs to run a replay: an engine that works it alone, and rings nobody for it.
-
-    Only this process holds the code it was planned for. It goes no further than position `last`; `rate` is this
-    process's, in events a second.
-    """
-    pace = Pace(rate, one_by_one=max_failures is not None, clock=clock)
-    batch, lease = pace.batch(settings.claim_batch), settings.lease_seconds
-    subscription = bounded(subscription_of(replay, batch=batch, lease=lease), last)
-    processor = Processor(registry, generation=replay.id, unknown_types=settings.unknown_types, mask=settings.mask())
-    handled: list[tuple[Subscription, Handler]] = [(subscription, pace.counted(processor.process))]
-    if effects == "live":
-        world = _world(registry, settings, store, dispatcher(), callers())
-        handled += zip(effects_of(replay, batch=batch, lease=lease), world, strict=True)
-    return ReplayRun(
-        engine=Engine(
-            works={
-                each.name: Work(subscription=each, load=_loader(store, each), handle=handle) for each, handle in handled
-            },
-            claims=store.claims,
-            dispatcher=Silence(),
-            journal=journal,
-            owner=process_name("replay"),
-            heart=heart,
-            limits=limits,
-            clock=clock,
-        ),
-        conditions=Conditions(
-            replay=replay,
-            subscription=subscription,
-            live=[each.name for each in subscriptions.values() if each.route is not None],
-            effects=[each.name for each, _ in handled[1:]],
-            replays=store.replays,
-            claims=store.claims,
-            contexts=store.contexts,
-            ended=EndedEvents(replay, claims=store.claims, events=store.events),
-            max_failures=max_failures,
-            yield_above=yield_above,
-            clock=clock,
-        ),
-        pace=pace,
-    )
-
-
-def _engine_of(work: Work, *, claims: Claims, journal: LogJournal, heart: Heart, limits: Limits) -> Engine:
-    """An engine of a command: it has one work, and rings nobody."""
-    return Engine(
-        works={work.subscription.name: work},
-        claims=claims,
-        dispatcher=Silence(),
-        journal=journal,
-        owner=owner_name("command"),
-        heart=heart,
-        limits=limits,
-    )
-
-
-def _dry_run(registry: PipelineRegistry, settings: Settings) -> DryRun:
-    """The code at hand over one event, as a replay would run it."""
-    return Processor(registry, generation=NOT_LIVE, unknown_types=settings.unknown_types, mask=settings.mask()).dry_run
-
-
-def _loader(store: SqlStore, subscription: Subscription) -> "partial[list[object]]":
-    log = store.events if subscription.log == "events" else store.contexts
-    return partial(_read, log)
-
-
-def _read(log: object, selection: Selection, limit: int) -> list[object]:
-    return log.read(selection, limit=limit)  # type: ignore[attr-defined,no-any-return]  # either log reads so
-
-
 class Container(containers.DeclarativeContainer):
     """Every port and its keeper, chosen by the settings. One a process."""
 
@@ -340,7 +128,7 @@ class Container(containers.DeclarativeContainer):
     engine_threads = providers.Singleton(EngineThreads, threads=settings.provided.engine_threads)
     dispatcher = providers.Singleton(_dispatcher, settings, engine_threads)
     search_index = providers.Singleton(_search_index, settings)
-    subscriptions = providers.Singleton(_subscriptions, registry, settings)
+    subscriptions = providers.Singleton(subscriptions_of, registry, settings)
     fields = providers.Singleton(union_of, registry)
     indexer = providers.Singleton(
         Indexer,
@@ -355,7 +143,7 @@ class Container(containers.DeclarativeContainer):
     )
     callers = providers.Singleton(_callers, settings)
     works = providers.Singleton(
-        _works,
+        works_of,
         subscriptions,
         registry=registry,
         settings=settings,
@@ -384,7 +172,7 @@ class Container(containers.DeclarativeContainer):
         Watchdog, claims, subscriptions.provided.values.call(), pulse, patience=settings.provided.watchdog_seconds
     )
     fingerprints = registry.provided.fingerprints
-    dry_run = providers.Callable(_dry_run, registry, settings)
+    dry_run = providers.Callable(dry_run, registry, settings)
     export_corpus = providers.Callable(
         partial,
         export_corpus,
@@ -449,7 +237,7 @@ class Container(containers.DeclarativeContainer):
     new_id = providers.Callable(new_id)
     checks = providers.Singleton(Checks, settings, store, search_index, registry, anchor=anchor, mask=mask)
     metrics = providers.Singleton(Metrics, journal, claims, events, registry, ledger=ledger, seals=seals)
-    engine_of = providers.Callable(partial, _engine_of, claims=claims, journal=journal, heart=heart, limits=limits)
+    engine_of = providers.Callable(partial, engine_of, claims=claims, journal=journal, heart=heart, limits=limits)
     index_builder = providers.Factory(
         IndexBuilder,
         index=search_index,
@@ -477,7 +265,7 @@ class Container(containers.DeclarativeContainer):
     )
     expected_effects = providers.Callable(partial, expected_effects, events=events, states=states, dry_run=dry_run)
     replay_run = providers.Factory(
-        _replay_run,
+        replay_run,
         registry=registry,
         settings=settings,
         subscriptions=subscriptions,

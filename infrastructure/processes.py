@@ -1,6 +1,7 @@
 """Processes of this machine: names that no two ever share, and whether the bearer of one is surely dead."""
 
 import os
+import pwd
 import socket
 from functools import cache
 from hashlib import sha256
@@ -20,6 +21,19 @@ def process_name(kind: str, pid: int | None = None) -> str:
     began = _began(pid)
     name = f"{kind}-{socket.gethostname()}-{pid}"
     return name if began is None or _machine() is None else f"{name}-{_machine()}-{began}"
+
+
+def owner_name(kind: str) -> str:
+    """Who holds a lease: the kind of process, the machine, the process id."""
+    return f"{kind}-{socket.gethostname()}-{os.getpid()}"
+
+
+def operator_name() -> str:
+    """The actor of what is done from a command line: this process's user, as the operating system has it."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a container may run under a number without a name
+        return f"cli:{os.getuid()}"
 
 
 def is_surely_dead(name: str) -> bool:
