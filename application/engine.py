@@ -113,9 +113,10 @@ class Engine:
 
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
         that one ring wakes as many workers as there is work; a turn that ends with work left rings again. In order
-        there is nothing for a second worker to do. A subscription with a limit has one claim a turn. In the background
-        nothing is rung, a second claim is taken only while no other work is due, and what comes meanwhile is left for
-        the next turn. A name that this process has not loaded is no work.
+        there is nothing for a second worker to do. A subscription with a limit has one claim a turn; one that follows
+        the contexts takes a second claim only while no event is due, so that a backlog of the index keeps no event
+        waiting. In the background nothing is rung, a second claim is taken only while no other work is due, and what
+        comes meanwhile is left for the next turn. A name that this process has not loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -128,9 +129,8 @@ class Engine:
         end = self.clock() + seconds
         worked = 0
         while work is not None and not self._stop.is_set():
-            if worked and background and self._others_wait():
-                break
-            if worked and (self.clock() >= end or work.subscription.limit is not None):
+            over = self.clock() >= end or work.subscription.limit is not None
+            if worked and (over or self._gives_way(work.subscription)):
                 if not background:
                     self.dispatcher.ring(name)
                 break
@@ -154,10 +154,16 @@ class Engine:
                 break
         return worked
 
-    def _others_wait(self) -> bool:
-        """Whether work that is not in the background is due."""
-        names = [name for name, work in self.works.items() if not work.subscription.background]
-        return any(backlog.has_due for backlog in self.claims.backlog(names).values())
+    def _gives_way(self, subscription: Subscription) -> bool:
+        """Whether work is due that goes before a subscription's, which has had a claim in this turn.
+
+        Before the background that is all other, before what follows the contexts what makes them.
+        """
+        if subscription.log == "events" and not subscription.background:
+            return False
+        others = [work.subscription for work in self.works.values() if not work.subscription.background]
+        names = [other.name for other in others if subscription.background or other.log == "events"]
+        return bool(names) and any(backlog.has_due for backlog in self.claims.backlog(names).values())
 
     @property
     def stopping(self) -> bool:

@@ -198,6 +198,22 @@ def test_contexts_do_not_ring_what_follows_them_in_the_background(bench: Bench) 
     assert bench.dispatcher.rings == []
 
 
+def test_what_follows_the_contexts_takes_one_claim_and_rings_again_while_events_wait(bench: Bench) -> None:
+    follower = Subscription(name="index", log="task_contexts", batch=2)
+    engine = bench.engine(completed, bench.work(follower, nothing))
+    bench.append(9)
+    engine.turn("orders")
+    bench.dispatcher.rings.clear()
+    bench.append(1)
+
+    assert engine.turn("index") == 1
+    assert bench.dispatcher.rings == [("index", None), ("index", None)]  # for a second worker, and to go on
+
+    engine.turn("orders")
+    assert engine.turn("index") == 4
+    assert bench.backlog("index").cursor == 10
+
+
 def nothing(batch: Batch) -> Sequence[Outcome]:
     return [Outcome(position=row.position) for row in batch.rows]
 
