@@ -113,10 +113,10 @@ class Engine:
 
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
         that one ring wakes as many workers as there is work; a turn that ends with work left rings again. In order
-        there is nothing for a second worker to do. A subscription with a limit has one claim a turn; one that follows
-        the contexts takes a second claim only while no event is due, so that a backlog of the index keeps no event
-        waiting. In the background nothing is rung, a second claim is taken only while no other work is due, and what
-        comes meanwhile is left for the next turn. A name that this process has not loaded is no work.
+        there is nothing for a second worker to do. A subscription with a limit has one claim a turn, and so has one
+        that gives way while that for which it does is due: a backlog of the index keeps no event waiting. In the
+        background nothing is rung, and what comes meanwhile is left for the next turn. A name that this process has
+        not loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -155,14 +155,8 @@ class Engine:
         return worked
 
     def _gives_way(self, subscription: Subscription) -> bool:
-        """Whether work is due that goes before a subscription's, which has had a claim in this turn.
-
-        Before the background that is all other, before what follows the contexts what makes them.
-        """
-        if subscription.log == "events" and not subscription.background:
-            return False
-        others = [work.subscription for work in self.works.values() if not work.subscription.background]
-        names = [other.name for other in others if subscription.background or other.log == "events"]
+        """Whether work is due that goes before another claim of a subscription in this turn."""
+        names = [name for name, work in self.works.items() if subscription.gives_way_to(work.subscription)]
         return bool(names) and any(backlog.has_due for backlog in self.claims.backlog(names).values())
 
     @property

@@ -74,8 +74,7 @@ class Subscription:
     a dead letter does so too, until an operator decides; else it is passed. `route` is the pipeline whose events
     these are, None for a subscription that is not a pipeline's live one.
 
-    Work in the `background` gives way to all other: only the sweep rings for it, and it takes one claim a turn while
-    anything else is due.
+    For work in the `background` only the sweep rings.
     """
 
     name: str
@@ -90,6 +89,15 @@ class Subscription:
     hold: bool = False
     route: str | None = None
     background: bool = False
+
+    def gives_way_to(self, other: "Subscription") -> bool:
+        """Whether it takes one claim a turn while the other has work that is due.
+
+        In the background it does so for all that is not; what is no pipeline's, for the events of the pipelines.
+        """
+        if self.background:
+            return not other.background
+        return self.route is None and other.route is not None
 
 
 def lease_of(subscription: Subscription) -> float:

@@ -214,6 +214,17 @@ def test_what_follows_the_contexts_takes_one_claim_and_rings_again_while_events_
     assert bench.backlog("index").cursor == 10
 
 
+def test_what_carries_out_the_effects_of_a_replay_does_not_give_way_to_the_replay(bench: Bench) -> None:
+    replay = Subscription(name="replay-1", log="events", batch=2)
+    effects = Subscription(name="replay-1-effects", log="task_contexts", batch=1)
+    engine = bench.engine(completed, bench.work(effects, nothing), subscription=replay)
+    bench.append(2)
+    engine.turn("replay-1")
+    bench.append(2)
+
+    assert engine.turn("replay-1-effects") == 2
+
+
 def nothing(batch: Batch) -> Sequence[Outcome]:
     return [Outcome(position=row.position) for row in batch.rows]
 
