@@ -40,6 +40,7 @@ from infrastructure import cron, plugins
 from infrastructure.anchor_file import FileAnchor
 from infrastructure.checks import Checks
 from infrastructure.embedded.engine_threads import EngineThreads
+from infrastructure.engines import dry_run, engine_of, replay_run, subscriptions_of, works_of
 from infrastructure.http_calls.signature import secrets_of
 from infrastructure.ids import new_id, new_key_parts
 from infrastructure.journal import LogJournal
@@ -50,7 +51,6 @@ from infrastructure.settings import Settings
 from infrastructure.settings import load as load_settings
 from infrastructure.smtp.server import MailServer
 from infrastructure.sql.store import SqlStore
-from infrastructure.works import dry_run, engine_of, replay_run, subscriptions_of, works_of
 
 SERVICE_OWNER = "service"
 """Owners of an embedded service's leases begin with this: a successor ends them at once."""

@@ -10,8 +10,6 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("events", "task_contexts", "replays")
-
 
 def upgrade() -> None:
     op.create_table(
@@ -99,7 +97,7 @@ def upgrade() -> None:
     )
     if is_postgres():
         run("0001_postgres.sql")
-    refuse_changes(*APPEND_ONLY)
+    refuse_changes("events", "task_contexts", "replays")
 
 
 def downgrade() -> None:

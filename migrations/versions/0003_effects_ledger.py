@@ -10,8 +10,6 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("effect_ledger", "endpoints")
-
 
 def upgrade() -> None:
     op.add_column("task_contexts", sa.Column("calls", sa.Boolean, nullable=False, server_default=sa.false()))
@@ -50,7 +48,7 @@ def upgrade() -> None:
     op.create_index("endpoints_url", "endpoints", ["url", "position"])
     if is_postgres():
         run("0003_postgres.sql")
-    refuse_changes(*APPEND_ONLY)
+    refuse_changes("effect_ledger", "endpoints")
 
 
 def downgrade() -> None:

@@ -12,8 +12,6 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("seals", "restores")
-
 
 def upgrade() -> None:
     op.create_table(
@@ -38,7 +36,7 @@ def upgrade() -> None:
         sa.Column("sealed", position, nullable=False),
         sa.Column("recorded_at", time, nullable=False),
     )
-    refuse_changes(*APPEND_ONLY)
+    refuse_changes("seals", "restores")
     op.add_column("heads", sa.Column("log_id", uuid))
     heads = sa.table("heads", sa.column("log", sa.Text), sa.column("log_id", uuid))
     for log in ("events", "task_contexts"):

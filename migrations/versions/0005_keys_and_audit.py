@@ -10,8 +10,6 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("audit",)
-
 
 def upgrade() -> None:
     op.create_table(
@@ -32,7 +30,7 @@ def upgrade() -> None:
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
     )
-    refuse_changes(*APPEND_ONLY)
+    refuse_changes("audit")
 
 
 def downgrade() -> None:

@@ -10,8 +10,6 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("pipeline_codes",)
-
 
 def upgrade() -> None:
     op.create_table(
@@ -21,7 +19,7 @@ def upgrade() -> None:
         sa.Column("code", sa.Text, nullable=False),
         sa.Column("recorded_at", time, nullable=False),
     )
-    refuse_changes(*APPEND_ONLY)
+    refuse_changes("pipeline_codes")
 
 
 def downgrade() -> None:

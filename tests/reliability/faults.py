@@ -61,7 +61,7 @@ class Faults:
         number, written = len(self.passed), self._writes()
         result = call()
         self._is_broken((port, method, "after"))
-        if self._changes_nothing(port, method, self._writes() > written):
+        if _is_look(port, method, wrote=self._writes() > written):
             self.looks |= {number, len(self.passed)}
         return result
 
@@ -69,12 +69,6 @@ class Faults:
         """End the process here and now."""
         self.dead = True
         raise Died
-
-    @staticmethod
-    def _changes_nothing(port: str, method: str, written: bool) -> bool:  # noqa: FBT001  # a fact beside the others
-        if port in NEVER_FAIL:
-            return port == "journal"
-        return method in INDEX_LOOKS if port == "search" else not written
 
     def _is_broken(self, point: Point) -> bool:
         if self.dead:
@@ -88,3 +82,10 @@ class Faults:
         if point[0] not in NEVER_FAIL:
             raise Unavailable(f"The connection was lost {point[2]} {point[0]}.{point[1]} (planted).")
         return True
+
+
+def _is_look(port: str, method: str, *, wrote: bool) -> bool:
+    """Whether a call has changed nothing that outlives its process."""
+    if port in NEVER_FAIL:
+        return port == "journal"
+    return method in INDEX_LOOKS if port == "search" else not wrote

@@ -23,10 +23,8 @@ class Ground(Protocol):
     sql: SqlStore
     world: SqlStore
     index: Path
-
-    def writes(self) -> int:
-        """How often `sql` was opened for writing so far."""
-        ...
+    writes: Callable[[], int]
+    """How often `sql` was opened for writing so far."""
 
     def keep(self, name: str) -> None:
         """Remember how everything is now; nobody may be at work."""

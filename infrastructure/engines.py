@@ -1,4 +1,4 @@
-"""Works: the subscriptions of a process, what it does with the rows of each, and the engines of commands.
+"""Engines: the subscriptions of a process, what it does with the rows of each, and the engines that do so.
 
 The container calls these with its adapters.
 """
@@ -12,7 +12,9 @@ from application.heart import Heart
 from application.ports.anchor import Anchor
 from application.ports.caller import Caller
 from application.ports.claims import Claims
+from application.ports.context_log import ContextLog
 from application.ports.dispatcher import Dispatcher, Silence
+from application.ports.event_log import EventLog
 from application.ports.limits import Limits
 from application.ports.replays import Replay
 from application.subscription import Selection, Subscription
@@ -213,10 +215,6 @@ def dry_run(registry: PipelineRegistry, settings: Settings) -> DryRun:
     return Processor(registry, generation=NOT_LIVE, unknown_types=settings.unknown_types, mask=settings.mask()).dry_run
 
 
-def _loader(store: SqlStore, subscription: Subscription) -> "partial[list[object]]":
-    log = store.events if subscription.log == "events" else store.contexts
-    return partial(_read, log)
-
-
-def _read(log: object, selection: Selection, limit: int) -> list[object]:
-    return log.read(selection, limit=limit)  # type: ignore[attr-defined,no-any-return]  # either log reads so
+def _loader(store: SqlStore, subscription: Subscription) -> Loader:
+    log: EventLog | ContextLog = store.events if subscription.log == "events" else store.contexts
+    return lambda selection, limit: log.read(selection, limit=limit)
