@@ -4,7 +4,8 @@ What PostgreSQL does in `append_events`, for the stores that judge under a lock 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from application.ports.event_log import Verdict
 from domain.errors import AtomicRefused, KeyReused, PlayheadError, WrongExpectedVersion

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from application.heart import Heart
 from application.ports.claims import Claim, Claims, Completion, Requeue
 from application.ports.context_log import NewContext
@@ -24,12 +26,13 @@ from domain.errors import CompletionRefused, Unavailable
 
 TURN_SECONDS = 5.0
 """How long one ring of the bell makes a worker work."""
+MAX_REST_SECONDS = 0.1
+"""How long a turn that has caught up rests at the most; so much later an event of a steady stream is claimed."""
 HAND_BACK_SECONDS = 5.0
 """After how long rows that this process cannot handle yet are due again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What became of one row: a context to append, and whether the row goes back.
 
     `retry`: the run ended and is tried again after a backoff. `hand_back`: it cannot run here now, and nothing counts.
@@ -102,6 +105,8 @@ class Engine:
     heart: Heart
     limits: Limits = field(default_factory=NoLimits)
     pulse: Pulse = field(default_factory=LocalPulse)
+    rest: float = 0.0
+    """A turn that has caught up rests so many times as long as its last claim took: more rows come together."""
     draw: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -127,13 +132,17 @@ class Engine:
         self._hand_back_owed()
         background = work is not None and work.subscription.background
         end = self.clock() + seconds
-        worked = 0
+        worked, more = 0, False
+        taken_at: float | None = None
         while work is not None and not self._stop.is_set():
             over = self.clock() >= end or work.subscription.limit is not None
             if worked and (over or self._gives_way(work.subscription)):
                 if not background:
                     self.dispatcher.ring(name)
                 break
+            if not more and not self._sees_work(work.subscription, taken_at):
+                break
+            taken_at = self.clock() if self.rest else None
             # In turn: what is due, what is new; so retries never starve new work, nor the other way round.
             due_first = not self._due_first.get(name, False)
             claim = self.claims.take(work.subscription, owner=self.owner, due_first=due_first)
@@ -141,7 +150,7 @@ class Engine:
             if claim is None:
                 break
             # Only now: a taking that failed was nobody's turn.
-            self._due_first[name] = due_first
+            self._due_first[name], more = due_first, claim.more
             if claim.more and not worked and not work.subscription.in_order and not background:
                 self.dispatcher.ring(name)
             worked += 1
@@ -153,6 +162,14 @@ class Engine:
             if not done or (background and not claim.more):
                 break
         return worked
+
+    def _sees_work(self, subscription: Subscription, taken_at: float | None) -> bool:
+        """Whether there is something to take; after a rest, where a claim was taken before. Idle, it locks nothing."""
+        if taken_at is not None:
+            self._stop.wait(min(MAX_REST_SECONDS, self.rest * (self.clock() - taken_at)))
+        seen = self.claims.claimable(subscription)
+        self.pulse.beat()
+        return seen
 
     def _gives_way(self, subscription: Subscription) -> bool:
         """Whether work is due that goes before another claim of a subscription in this turn."""
@@ -263,12 +280,18 @@ class Engine:
             return "refused"
 
     def _ring_followers(self, contexts: Iterable[NewContext]) -> None:
-        for work in self.works.values():
-            subscription = work.subscription
-            if subscription.log != "task_contexts" or subscription.background:
-                continue
-            if any(_selects(subscription, context) for context in contexts):
-                self.dispatcher.ring(subscription.name)
+        wanted = {
+            work.subscription.name: work.subscription.selection.where
+            for work in self.works.values()
+            if work.subscription.log == "task_contexts" and not work.subscription.background
+        }
+        # Contexts of one claim are of few kinds, as far as subscriptions can tell.
+        names = sorted({name for where in wanted.values() for name in where})
+        kinds = {tuple([getattr(context, name) for name in names]) for context in contexts}
+        found = [dict(zip(names, kind, strict=True)).items() for kind in kinds]
+        for name, where in wanted.items():
+            if any(where.items() <= kind for kind in found):
+                self.dispatcher.ring(name)
 
 
 def _rows_of(subscription: Subscription, claim: Claim) -> Selection:
@@ -276,7 +299,3 @@ def _rows_of(subscription: Subscription, claim: Claim) -> Selection:
     if claim.first == claim.last:
         return Selection(positions=(claim.first,))
     return replace(subscription.selection, after=claim.first - 1, last=claim.last)
-
-
-def _selects(subscription: Subscription, context: NewContext) -> bool:
-    return all(getattr(context, name) == value for name, value in subscription.selection.where.items())

@@ -6,6 +6,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from msgspec.structs import asdict
+
 from application.ports.event_log import EventLog
 from application.subscription import Selection
 from domain.errors import InvalidRequest, Overloaded
@@ -95,7 +97,7 @@ class Feed:
             return None
         found: list[RecordedEvent] = []
         for event in recent[selection.after + 1 - recent[0].position :]:
-            if selection.has(vars(event)):
+            if selection.has(asdict(event)):
                 found.append(event)
                 if len(found) == PAGE:
                     return Page(found, event.position)

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from msgspec import structs
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -44,7 +45,7 @@ class Anonymiser:
             weeks=self.pseudonyms.weeks(event.subject or event.id),
         )
         subject = texts.value(event.subject, ("subject",))
-        return replace(
+        return structs.replace(
             event,
             id=self.pseudonyms.uuid(event.id),
             source=texts.value(event.source, ("source",)),

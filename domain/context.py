@@ -9,6 +9,8 @@ from math import isfinite
 from random import Random
 from typing import Any, Self
 
+from msgspec import Struct
+from msgspec.json import encode
 from pydantic_core import from_json, to_json
 
 from domain.effects import Effect, effect_from_members
@@ -16,6 +18,9 @@ from domain.errors import PermanentError
 from domain.events import RecordedEvent, derived_id
 
 _SCALARS = frozenset({bool, type(None)})
+_INT64 = 1 << 63
+_DECLARERS = len(Effect.__struct_fields__)
+"""Every effect's first fields say who declared it."""
 _DATA = ',"data":'
 
 
@@ -37,8 +42,7 @@ class Failure:
         return " ".join(filter(None, (self.type, self.node and f"in {self.node}", file and f"({file}: {function})")))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """What is true of one run and not of its result: which attempt, which code, how long each node took.
 
     `seconds` is by node name, in order. `fingerprint` names the pipeline's code, parameters and schemas.
@@ -49,7 +53,7 @@ class Run:
     attempt: int
     fingerprint: str
     status: str
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = {}
     failure: Failure | None = None
 
 
@@ -96,9 +100,10 @@ class TaskContext:
             PermanentError: a value of the effect has no JSON form, or holds NaN or an infinity; or the effect could
                 never be carried out, such as a call to what is no URL.
         """
-        ordinal = sum(other.node == self.node for other in self.effects)
-        members = effect.members() | {"node": self.node, "ordinal": ordinal}
-        declared = effect_from_members(_plain(self.node, members))
+        ordinal = sum(other.node == self.node for other in self.effects) if self.effects else 0
+        own = effect.__struct_fields__[_DECLARERS:]
+        values = {name: _plain(self.node, getattr(effect, name)) for name in own}
+        declared = type(effect)(node=self.node, ordinal=ordinal, **values)
         declared.check()
         return self._with("effects", (*self.effects, declared))
 
@@ -159,13 +164,18 @@ def digest_of(result_json: str) -> str:
 
 def whole_json(result_json: str, run: Run | None) -> str:
     """The JSON of a context whose `result_json` is already at hand."""
-    return f'{{{result_json},"run":{to_json(run).decode()}}}'
+    return f'{{{result_json},"run":{encode(run).decode()}}}'
 
 
 def _plain(name: str, value: Any) -> Any:
     kind = type(value)
     # What JSON gives back as it was; only all else needs the way there and back.
-    if kind in _SCALARS or (kind is str and value.isascii()) or (kind is float and isfinite(value)):
+    if (
+        kind in _SCALARS
+        or (kind is str and value.isascii())
+        or (kind is float and isfinite(value))
+        or (kind is int and -_INT64 <= value < _INT64)
+    ):
         return value
     try:
         return from_json(to_json(value), allow_inf_nan=False)

@@ -112,7 +112,7 @@ def read_corpus(lines: Sequence[bytes]) -> Corpus:
 
 def _header(number: int, line: bytes) -> Header:
     try:
-        found = {name: value for name, (value, _) in members(text_of(line)).items()}
+        found, _ = members(text_of(line))
         if found.pop(_MARK) != FORMAT:
             raise InvalidCorpus(f"line {number}: the corpus has another format than this version reads ({FORMAT}).")
         return Header(**{**found, "newest": parse_time(found["newest"])})
@@ -124,11 +124,10 @@ def _header(number: int, line: bytes) -> Header:
 
 def _expectation(number: int, line: bytes) -> Expectation:
     try:
-        found = members(text_of(line))
-        values = {name: value for name, (value, _) in found.items()}
-        event = members(found["event"][1])
-        envelope = {name: value for name, (value, _) in event.items() if name != "data"}
-        values["event"] = RecordedEvent.from_members(envelope, event["data"][1])
+        values, exact = members(text_of(line))
+        envelope, exact = members(exact("event"))
+        del envelope["data"]
+        values["event"] = RecordedEvent.from_members(envelope, exact("data"))
         expected = Expectation(**values)
         _require_shapes(expected)
     except MalformedJson as error:

@@ -1,12 +1,11 @@
 """Effects: what a node wants done in the world, declared as data and carried out by a subscription."""
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
+from msgspec import Struct, structs
 from pydantic_core import to_json
 
 from domain.errors import PermanentError
@@ -26,8 +25,7 @@ _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Z
 _SUBJECT = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029]{1,900}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(Struct, frozen=True, kw_only=True):
     """A declared effect. `node` and `ordinal` say who declared it, and are filled in by `TaskContext.declare`."""
 
     kind: ClassVar[str]
@@ -40,11 +38,10 @@ class Effect:
 
     def members(self) -> dict[str, Any]:
         """The effect as JSON members."""
-        return {"kind": self.kind, **{name: getattr(self, name) for name in _NAMES[type(self)]}}
+        return {"kind": self.kind, **{name: getattr(self, name) for name in self.__struct_fields__}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexDocument(Effect):
+class IndexDocument(Effect, frozen=True, kw_only=True):
     """Make this document searchable under the event's id."""
 
     kind: ClassVar[str] = "index_document"
@@ -52,8 +49,7 @@ class IndexDocument(Effect):
     document: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmitEvent(Effect):
+class EmitEvent(Effect, frozen=True, kw_only=True):
     """Append a follow-up event. It is validated in the run that asks for it.
 
     The source is the asking pipeline's name, the subject and the time those of the event, unless given.
@@ -69,8 +65,7 @@ class EmitEvent(Effect):
     not_before: datetime | str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Effect, ABC):
+class Call(Effect, frozen=True, kw_only=True):
     """A call on the world outside: carried out at least once, under one id for ever, after the run was committed.
 
     With `answer_type` the answer is appended as an event of that type, whose data are `effect_id`, `status`,
@@ -80,13 +75,12 @@ class Call(Effect, ABC):
     answer_type: str | None = None
 
     @property
-    @abstractmethod
     def target(self) -> str:
         """Whom it reaches, for people."""
+        raise NotImplementedError  # a Struct has a metaclass of its own, and can be no ABC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpCall(Call):
+class HttpCall(Call, frozen=True, kw_only=True):
     """Call a web server. A body that is text is sent as it is, None as no body, anything else as JSON."""
 
     kind: ClassVar[str] = "http_call"
@@ -94,7 +88,7 @@ class HttpCall(Call):
     url: str
     body: Any = None
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
     @property
     def target(self) -> str:
@@ -122,8 +116,7 @@ class HttpCall(Call):
             raise PermanentError(f"The body of a call may be {MAX_BODY:,} bytes.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Email(Call):
+class Email(Call, frozen=True, kw_only=True):
     """Send an e-mail from the operator's address; with `html` in both forms."""
 
     kind: ClassVar[str] = "email"
@@ -134,7 +127,7 @@ class Email(Call):
     html: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "to", (self.to,) if isinstance(self.to, str) else tuple(self.to))
+        structs.force_setattr(self, "to", (self.to,) if isinstance(self.to, str) else tuple(self.to))
 
     @property
     def target(self) -> str:
@@ -152,14 +145,15 @@ class Email(Call):
             raise PermanentError(f"The text of an e-mail may be {MAX_BODY:,} bytes.")
 
 
+CALLS = frozenset[type[Effect]]({HttpCall, Email})
+"""The kinds of calls."""
 _KINDS: dict[str, type[Effect]] = {effect.kind: effect for effect in (IndexDocument, EmitEvent, HttpCall, Email)}
-_NAMES = {effect: tuple(field.name for field in fields(effect)) for effect in _KINDS.values()}
 
 
 def effect_from_members(members: Mapping[str, Any]) -> Effect:
     """Rebuild an effect from its JSON members."""
     kind = _KINDS[members["kind"]]
-    return kind(**{name: members[name] for name in _NAMES[kind]})
+    return kind(**{name: members[name] for name in kind.__struct_fields__})
 
 
 def effect_id(event_id: str, effect: Effect, *, pipeline: str, generation: int) -> str:

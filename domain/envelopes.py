@@ -5,10 +5,11 @@ Each form is read into a `Submission`. Which pipeline the event has, and whether
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from domain.errors import Fault, UnsupportedMedia
 from domain.events import envelope_faults, parse_time, refuse
@@ -27,8 +28,7 @@ _PERCENT_ENCODED = re.compile(r"(?:[\x20-\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*")
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(Struct, frozen=True, kw_only=True):
     """An event as its sender wrote it, whatever the form. Times are UTC.
 
     `data` is the exact JSON text. `key` makes a repeat harmless (a CloudEvents id; the plain form has it beside
@@ -43,7 +43,7 @@ class Submission:
     key: str | None = None
     not_before: datetime | None = None
     expected_version: int | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = {}
 
 
 def plain(text: str) -> Submission:
@@ -53,15 +53,15 @@ def plain(text: str) -> Submission:
         MalformedJson: the text is not one strict JSON object.
         InvalidEvent: a member is missing, unknown or wrong, with a pointer to each.
     """
-    found = members(text)
-    envelope = _Envelope({name: value for name, (value, _) in found.items()}, _member_place)
+    found, exact = members(text)
+    envelope = _Envelope(found, _member_place)
     for name in found:
         if name not in _PLAIN:
             envelope.fault(name, "unknown", f"An event has no such member; it may have {_listed(_PLAIN)}.")
     if "data" not in found:
         envelope.fault("data", "missing", "An event needs data; send null where there is none.")
     return envelope.submission(
-        data=found["data"][1] if "data" in found else "null",
+        data=exact("data") if "data" in found else "null",
         not_before=envelope.time("not_before"),
         expected_version=envelope.expected_version(),
     )
@@ -75,15 +75,15 @@ def cloudevent(text: str) -> Submission:
         InvalidEvent: an attribute is missing or wrong, with a pointer to each.
         UnsupportedMedia: the data is not JSON.
     """
-    found = members(text)
+    found, exact = members(text)
     if "data_base64" in found:
         raise _unsupported("/data_base64", "Binary data cannot be read. Send JSON in `data`.")
     # A null attribute counts as an absent one (JSON event format, section 2.2).
-    values = {name: value for name, (value, _) in found.items() if name != "data" and value is not None}
+    values = {name: value for name, value in found.items() if name != "data" and value is not None}
     media_type = values.get("datacontenttype")
     if isinstance(media_type, str) and not is_json(media_type):
         raise _unsupported("/datacontenttype", f"Data of type {media_type[:100]!r} cannot be read. Send JSON.")
-    return _cloudevent(_Envelope(values, _member_place), found["data"][1] if "data" in found else "null")
+    return _cloudevent(_Envelope(values, _member_place), exact("data") if "data" in found else "null")
 
 
 def cloudevent_binary(headers: Mapping[str, str], body: bytes) -> Submission:

@@ -24,6 +24,7 @@ from typing import Any, get_args, get_origin
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct, structs
 from pydantic import BaseModel, PydanticUserError
 from pydantic_core import to_json
 
@@ -148,6 +149,8 @@ class Writer:
         if is_dataclass(value):
             names = [each.name for each in fields(value) if each.name not in without]
             state: object = {name: getattr(value, name) for name in names}
+        elif isinstance(value, Struct):
+            state = structs.asdict(value)
         elif isinstance(value, BaseModel):
             state = value.__dict__
         else:
@@ -207,7 +210,7 @@ class Writer:
             return repr(value)
         if (wrapped := getattr_static(value, "__wrapped__", None)) is not None:
             return f"<{self._elsewhere(kind.__module__, kind.__qualname__)} {self.write(wrapped)}>"
-        if isinstance(value, BaseModel) or is_dataclass(value) or self._reader.owns(kind.__module__):
+        if isinstance(value, BaseModel | Struct) or is_dataclass(value) or self._reader.owns(kind.__module__):
             return self.members(value)
         if callable(value) and isinstance(name := getattr(value, "__qualname__", None), str):
             return self._elsewhere(getattr(value, "__module__", None) or "builtins", name)

@@ -2,56 +2,31 @@
 
 Refused, beyond malformed text: NaN and infinities (also 1e400), numbers of over 400 digits, duplicate names,
 lone surrogates, a byte-order mark, any encoding but UTF-8, nesting deeper than 64. Exact text is never changed:
-`members` gives each member's value beside the slice it was read from.
+`members` and `elements` give the slices that values are read from.
 
-Good text is read by the standard library's decoder; `json_faults` says where bad text is bad.
+Good text is read by jiter and cut by msgspec; `json_faults` says where bad text is bad.
 """
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json import JSONDecoder
 from typing import Any, NoReturn
 
+from jiter import from_json
+from msgspec import DecodeError, Raw
+from msgspec.json import Decoder
+
 from domain.errors import TooLarge
-from domain.json_faults import LONG_NUMBER, MAX_DEPTH, MAX_DIGITS, explain, has_lone_surrogate, malformed, skip, walk
+from domain.json_faults import MAX_DEPTH, explain, malformed, skip, walk
 
-_SPACE = r"[ \t\n\r]*"
-_NAME = rf'{_SPACE}("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"){_SPACE}:{_SPACE}'
-_END = re.compile(rf"{_SPACE}\Z")
-_COMMA = re.compile(rf"{_SPACE},{_SPACE}")
-_OBJECT = re.compile(rf"{_SPACE}\{{")
-_FIRST_NAME = re.compile(_NAME)
-_NEXT_NAME = re.compile(rf"{_SPACE},{_NAME}")
-_OBJECT_END = re.compile(rf"{_SPACE}\}}{_SPACE}\Z")
-_ARRAY = re.compile(rf"{_SPACE}\[{_SPACE}")
-_ARRAY_END = re.compile(rf"{_SPACE}\]")
-
-
-class _Refused(ValueError):
-    """Text that is JSON to Python's decoder and not to us."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _Refused
-    return members
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _Refused
-    return number
-
-
-def _constant(_: str) -> NoReturn:
-    raise _Refused
-
-
-_DECODER = JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_BLANKS = " \t\n\r"
+_FOLDED = bytes.maketrans(b"123456789+E[", b"0000000000e{")
+_MANY_DIGITS = b"0" * 100
+_HUGE = re.compile(r"(?:^|[\[:,\s])-?\d[\d.]*[eE]\+?\d{3}")
+"""A number that may be larger than any double."""
 _LENIENT = JSONDecoder()
+_MEMBERS = Decoder(dict[str, Raw])
+_ELEMENTS = Decoder(list[Raw])
 
 
 def text_of(body: bytes) -> str:
@@ -75,89 +50,56 @@ def decode(text: str, *path: str) -> Any:
     Raises:
         MalformedJson: with a pointer to the offending value.
     """
-    value, end = _decode_at(text, skip(text, 0), path, MAX_DEPTH)
-    if not _END.match(text, end):
-        malformed(f"There is more text after the JSON value, at character {end}.", path)
-    return value
+    return _read(text, path, MAX_DEPTH)
 
 
-def members(text: str) -> dict[str, tuple[Any, str]]:
-    """Read a text that is one JSON object: each member's value, and the exact text it was read from.
+def members(text: str) -> tuple[dict[str, Any], Callable[[str], str]]:
+    """Read a text that is one JSON object: its members, and what gives the exact text that one of them was read from.
 
     Raises:
         MalformedJson: it is not strict JSON, or not an object.
     """
-    opened = _OBJECT.match(text)
-    if opened is None:
-        # Not an object: say first what is wrong with the text, if anything is.
-        decode(text)
+    is_object = text.lstrip(_BLANKS).startswith("{")
+    found = _read(text, (), MAX_DEPTH + is_object)
+    if not is_object:
         malformed("Expected a JSON object.")
-    try:
-        found = _members_from(text, opened.end())
-    except (ValueError, RecursionError):
-        explain(text, opened.end() - 1, (), MAX_DEPTH + 1)
-    _check(text, {name: value for name, (value, _) in found.items()}, (), MAX_DEPTH + 1)
-    return found
+    return found, lambda name: str(_MEMBERS.decode(text)[name], "utf-8")
 
 
 def elements(text: str, most: int | None = None) -> list[str]:
-    """Read a text that is one JSON array and give each element's exact text, all of them strict JSON.
+    """Cut a text that is one JSON array: each element's exact text, which is JSON, and may not be as strict as we are.
 
     Raises:
-        MalformedJson: it is not strict JSON, or not an array.
-        TooLarge: it has more than `most` elements; those behind are not looked at.
+        MalformedJson: it is not JSON, or not an array.
+        TooLarge: it has more than `most` elements.
     """
-    opened = _ARRAY.match(text)
-    if opened is None:
+    if not text.lstrip(_BLANKS).startswith("["):
         malformed("The body must be a JSON array.")
-    found: list[str] = []
-    begin = end = opened.end()
-    while not (closed := _ARRAY_END.match(text, end)):
-        if found:
-            comma = _COMMA.match(text, end)
-            if comma is None:
-                malformed(f"Expected ',' or ']' at character {end}.", [str(len(found))])
-            begin = comma.end()
-        _, end = _decode_at(text, begin, [str(len(found))], MAX_DEPTH + 1)
-        found.append(text[begin:end])
-        if most is not None and len(found) > most:
-            raise TooLarge(f"The array has more than {most:,} elements. Send them in parts.")
-    if not _END.match(text, closed.end()):
-        malformed(f"There is more text after the JSON array, at character {closed.end()}.")
-    return found
-
-
-def _members_from(text: str, index: int) -> dict[str, tuple[Any, str]]:
-    found: dict[str, tuple[Any, str]] = {}
-    named = _FIRST_NAME.match(text, index)
-    while named:
-        begin = named.end()
-        name = named[1][1:-1] if "\\" not in named[1] else _LENIENT.decode(named[1])
-        value, index = _DECODER.raw_decode(text, begin)
-        if name in found:
-            raise _Refused
-        found[name] = value, text[begin:index]
-        named = _NEXT_NAME.match(text, index)
-    if not _OBJECT_END.match(text, index):
-        raise _Refused
-    return found
-
-
-def _decode_at(text: str, index: int, path: Sequence[str], levels: int) -> tuple[Any, int]:
     try:
-        value, end = _DECODER.raw_decode(text, index)
-    except (ValueError, RecursionError):
-        explain(text, index, path, levels)
-    _check(text[index:end], value, path, levels)
-    return value, end
+        found = [str(raw, "utf-8") for raw in _ELEMENTS.decode(text)]
+    except (DecodeError, UnicodeError, RecursionError):
+        _explain_array(text, most)
+    _require_at_most(most, len(found))
+    return found
 
 
-def _check(text: str, value: Any, path: Sequence[str], levels: int) -> None:
-    """Refuse what the decoder lets pass: depth, very long numbers, lone surrogates. Cheap when there is none."""
-    deep = text.count("{") + text.count("[") > levels and _is_deeper(value, levels)
-    long = len(text) > MAX_DIGITS and LONG_NUMBER.search(text)
-    if deep or long or ("\\u" in text and has_lone_surrogate(value)):
+def _read(text: str, path: Sequence[str], levels: int) -> Any:
+    """Read a text as one value, in which so many levels of objects and arrays may stand in each other."""
+    try:
+        raw = text.encode()
+        value = from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="keys")
+    except ValueError:
+        explain(text, skip(text, 0), path, levels)
+    # What the parser lets pass: too many levels, too many digits, and numbers that no double holds. Where there is none
+    # of it, as almost always, that is cheap to see with all brackets, all digits and signs, all exponents folded.
+    folded = raw.translate(_FOLDED)
+    if (
+        _MANY_DIGITS in folded
+        or (folded.count(b"{") > levels and _is_deeper(value, levels))
+        or (b"e000" in folded and _HUGE.search(text))
+    ):
         walk(text, skip(text, 0), path, levels)
+    return value
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -166,3 +108,28 @@ def _is_deeper(value: Any, levels: int) -> bool:
     elif not isinstance(value, list):
         return False
     return levels == 0 or any(_is_deeper(inner, levels - 1) for inner in value)
+
+
+def _require_at_most(most: int | None, found: int) -> None:
+    if most is not None and found > most:
+        raise TooLarge(f"The array has more than {most:,} elements. Send them in parts.")
+
+
+def _explain_array(text: str, most: int | None) -> NoReturn:
+    """Walk an array that is none, to raise with a pointer to the place; fast over the elements that are good."""
+    index, number = skip(text, text.index("[") + 1), 0
+    while not (number == 0 and text.startswith("]", index)):
+        try:
+            _, end = _LENIENT.raw_decode(text, index)
+            _read(text[index:end], [str(number)], MAX_DEPTH + 1)
+        except (ValueError, RecursionError):
+            explain(text, index, [str(number)], MAX_DEPTH + 1)
+        number, end = number + 1, skip(text, end)
+        _require_at_most(most, number)
+        if text.startswith("]", end):
+            index = end
+            break
+        if not text.startswith(",", end):
+            malformed(f"Expected ',' or ']' at character {end}.", [str(number)])
+        index = skip(text, end + 1)
+    malformed(f"There is more text after the JSON array, at character {skip(text, index + 1)}.")

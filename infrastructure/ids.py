@@ -2,11 +2,16 @@
 
 import os
 import secrets
+import struct
 import threading
 import time
 
 _lock = threading.Lock()
 _last = 0
+_drawn: list[int] = []
+"""Random numbers that no id has had. Drawn many at a time, as each draw lets another thread take over."""
+_DRAW = struct.Struct("512Q")
+os.register_at_fork(after_in_child=_drawn.clear)
 
 
 def new_id() -> str:
@@ -18,7 +23,9 @@ def new_id() -> str:
     with _lock:
         tick = max(time.time_ns() // 1_000_000 << 12, _last + 1)
         _last = tick
-    random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+        if not _drawn:
+            _drawn.extend(_DRAW.unpack(os.urandom(_DRAW.size)))
+        random = _drawn.pop() & 0x3FFF_FFFF_FFFF_FFFF
     digits = f"{tick >> 12:012x}7{tick & 0xFFF:03x}{0x8000_0000_0000_0000 | random:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 

@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         "", description="Elasticsearch 8 or 9. Empty: the embedded search, a SQLite file in PLAYHEAD_HOME."
     )
     elasticsearch_index: str = Field("playhead", description="The alias under which results are searched.")
+    elasticsearch_shards: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Primary shards of an index that is made from now on; `playhead index rebuild` makes one.",
+    )
     host: str = Field("127.0.0.1", description="The address that the API listens on.")
     port: int = Field(8080, ge=0, le=65535, description="The port that the API listens on; 0 picks a free one.")
     api_keys: Literal["auto", "on", "off"] = Field(
@@ -71,6 +77,10 @@ class Settings(BaseSettings):
     )
     playhead_api_key: str = Field(
         "", description="The key that playhead send and other clients of ours show.", json_schema_extra=SECRET
+    )
+    rabbitmq_queues: Literal["classic", "quorum"] = Field(
+        "classic",
+        description="The type of queues that are made on RabbitMQ. quorum: its cluster may lose a node.",
     )
     pipelines: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Modules with a PIPELINES tuple, separated by commas, beside the installed packages."
@@ -109,7 +119,7 @@ class Settings(BaseSettings):
         "durable",
         description="durable: refuse to start on a database that may lose what it acknowledged. relaxed: for trials.",
     )
-    claim_batch: int = Field(500, ge=1, le=5000, description="Events that one claim covers at the most.")
+    claim_batch: int = Field(1000, ge=1, le=5000, description="Events that one claim covers at the most.")
     webhook_secret: str = Field(
         "",
         json_schema_extra=SECRET,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from infrastructure.sql.store import SqlStore
 
@@ -26,9 +26,18 @@ def at_once(count: int, work: Callable[[int], Answer]) -> list[Answer]:
 
 
 @contextmanager
+def transaction(store: SqlStore) -> Iterator[Connection]:
+    """A connection past the store's own doors, whose statements take effect with its commit, and not without one."""
+    with store.engine.connect() as connection:
+        if store.database.is_postgres:
+            connection.execution_options(isolation_level="READ COMMITTED")
+        yield connection
+
+
+@contextmanager
 def rolled_back_append(store: SqlStore) -> Iterator[None]:
     """An append that holds the head of the log until the block ends, and is then undone."""
-    with store.engine.connect() as connection:
+    with transaction(store) as connection:
         connection.execute(text("UPDATE heads SET position = position + 1 WHERE log = 'events'"))
         yield
         connection.rollback()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from msgspec import Struct
+
 from application.ports.promotions import View
 from application.subscription import Selection
 
@@ -12,8 +14,7 @@ ContextStatus = Literal["completed", "failed", "dead", "discarded"]
 """`failed` is an attempt that is tried again; a context that is `dead` is the dead letter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewContext:
+class NewContext(Struct, frozen=True, kw_only=True):
     """A finished attempt as it is handed to a completion. `context` is the whole TaskContext as JSON text.
 
     `emits` says that the context asks for follow-up events, `calls` that it declares calls on the world outside.
@@ -32,8 +33,7 @@ class NewContext:
     calls: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedContext:
+class RecordedContext(Struct, frozen=True):
     """A finished attempt in the log. Nothing about it ever changes."""
 
     position: int
@@ -44,8 +44,8 @@ class RecordedContext:
     context: str
     digest: str
     fingerprint: str
-    emits: bool
     recorded_at: datetime
+    emits: bool
     failure: str | None = None
     calls: bool = False
 

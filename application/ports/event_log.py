@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from application.subscription import Selection
 from domain.errors import PlayheadError
 from domain.events import NewEvent, RecordedEvent
@@ -15,8 +17,7 @@ MAX_ATOMIC = 1000
 """Events that one atomic commit takes at the most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What became of one event of an append: taken now, taken before under the same key, or refused.
 
     `event_id` and `position` are those of the event in the log (of the first, when `repeated`); a refusal

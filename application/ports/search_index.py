@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from msgspec import Struct
+
 FieldType = Literal["keyword", "long", "double", "boolean", "date"]
 
 ENVELOPE: Mapping[str, FieldType] = {
@@ -33,8 +35,7 @@ def context_of(version: int) -> int:
     return version % _CONTEXTS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchDocument:
+class SearchDocument(Struct, frozen=True, kw_only=True):
     """One result. Of two documents of an event the one with the lower `version` (see `version_of`) never stays.
 
     `envelope` has a value for each name in ENVELOPE, `document` the pipeline's own fields (plain JSON values).
@@ -122,6 +123,8 @@ class Index:
     key: str
     serves: bool
     label: Label | None = None
+    fields: Mapping[str, FieldType] | None = field(default=None, compare=False)
+    """Its fields when it was looked at, where they came along."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from msgspec.structs import asdict
 from pydantic_core import to_json
 
 from application.ports.audit import Audit
@@ -213,5 +214,5 @@ def _replays(
             promoted=replay.id in view.promoted,
         )
         for replay in reversed(replays.list())
-        if replay.selection.has(vars(event))
+        if replay.selection.has(asdict(event))
     ]

@@ -1,10 +1,12 @@
 """Dead letters: found, grouped, and decided about: run again, or left for good with a reason."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
+
+from msgspec import structs
 
 from application.auditor import Auditor
 from application.ports.audit import Audit, AuditEntry
@@ -225,7 +227,7 @@ def _discarded(letter: DeadLetter, reason: str) -> NewContext:
     context = TaskContext.from_json(letter.context.context)
     assert context.run is not None
     failure = Failure(node=None, type="Discarded", message=reason)
-    run = replace(context.run, status="discarded", failure=failure)
+    run = structs.replace(context.run, status="discarded", failure=failure)
     return NewContext(
         event_position=letter.event.position,
         pipeline=letter.context.pipeline,

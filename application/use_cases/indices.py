@@ -128,7 +128,8 @@ class IndexBuilder:
         )
 
         def fill(batch: Batch) -> Sequence[Outcome]:
-            put_contexts(batch.rows, ranks, index=self.index, into=index)
+            # Its fields are asked for each time: a build takes long, and a deploy meanwhile may add some.
+            put_contexts(batch.rows, ranks, index=self.index, into=replace(index, fields=None))
             return [Outcome(position=row.position) for row in batch.rows]
 
         load = partial(contexts_of, ranks, contexts=self.contexts)

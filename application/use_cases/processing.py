@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from application.use_cases.effects import validate_calls
 from application.use_cases.events import UnknownTypes
 from application.use_cases.follow_ups import follow_ups_of
 from domain.context import Failure, Run, TaskContext, digest_of, whole_json
-from domain.effects import Call, EmitEvent, IndexDocument
+from domain.effects import CALLS, EmitEvent, IndexDocument
 from domain.envelopes import plain
 from domain.errors import InvalidEvent, NewerSchema, TransientError, UnrunnableHere, UpcastFailed, WorkerDied
 from domain.events import RecordedEvent, derived_id, lane_of
@@ -28,6 +29,7 @@ from domain.registry import PipelineRegistry
 from domain.retry import NO_END
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONLY_DOCUMENTS = frozenset({IndexDocument})
 _NIL_UUID7 = "00000000-0000-7000-8000-000000000000"
 
 
@@ -100,7 +102,7 @@ class Processor:
 
     def validate_effects(self, context: TaskContext, pipeline: Pipeline) -> None:
         """Refuse what a finished run declares and cannot be: as `follow_ups_of` and `validate_calls` do."""
-        if not all(isinstance(effect, IndexDocument) for effect in context.effects):
+        if not _ONLY_DOCUMENTS.issuperset(map(type, context.effects)):
             validate_calls(context, registry=self._registry, unknown_types=self._unknown_types)
             follow_ups_of(
                 context,
@@ -142,6 +144,7 @@ class Processor:
             seconds=timer.seconds,
             failure=failure,
         )
+        kinds = set(map(type, effects))
         new = NewContext(
             event_position=event.position,
             pipeline=name,
@@ -150,8 +153,8 @@ class Processor:
             context=whole_json(result, run),
             digest=digest_of(result),
             fingerprint=fingerprint,
-            emits=any(isinstance(effect, EmitEvent) for effect in effects),
-            calls=any(isinstance(effect, Call) for effect in effects),
+            emits=EmitEvent in kinds,
+            calls=not kinds.isdisjoint(CALLS),
             failure=None if failure is None else failure.kind,
         )
         return Outcome(
@@ -198,16 +201,17 @@ class _Timer:
     def __init__(self, clock: Callable[[], float], batch: Batch) -> None:
         self._clock = clock
         self._batch = batch
-        self._node = ""
-        self._began = 0.0
-        self.seconds: dict[str, float] = {}
+        self._begun: list[tuple[str, float]] = []
 
     def __call__(self, node: str) -> None:
-        now = self._clock()
-        if self._node:
-            self.seconds[self._node] = round(now - self._began, 6)
-        self._node, self._began = node, now
+        self._begun.append((node, self._clock()))
         self._batch.step = node
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each node took, to the microsecond; the last one, once the empty name was told."""
+        # In a third of the time that `round` takes, once a node.
+        return {node: int((end - began) * 1e6 + 0.5) / 1e6 for (node, began), (_, end) in pairwise(self._begun) if node}
 
 
 def _stops(outcome: Outcome) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
 from pydantic_core import from_json
 
 from application.engine import Batch, Engine, Outcome
@@ -97,10 +99,14 @@ class Indexer:
         if self._opened_for is None or self._opened_for != self.log_ids.of(LOG):
             self.open()
 
-    def load(self, selection: Selection, limit: int) -> Sequence[RecordedContext]:
-        """The contexts of a claim that an index shows."""
-        generations = {generation for ranks in self._views().values() for generation in ranks}
-        return contexts_of(generations, selection, limit, contexts=self.contexts)
+    def load(self, selection: Selection, limit: int) -> "Rows":
+        """The contexts of a claim that an index shows, beside the indices that there are now.
+
+        An index that is made later is filled up to where the log is then, so these contexts are not its own.
+        """
+        views = self._views()
+        generations = {generation for ranks in views.values() for generation in ranks}
+        return Rows(contexts_of(generations, selection, limit, contexts=self.contexts), views)
 
     def index_contexts(self, batch: Batch) -> Sequence[Outcome]:
         """Put the documents that the contexts of a claim declare into every index whose view has them.
@@ -110,8 +116,9 @@ class Indexer:
         Raises:
             Unavailable: an index cannot be reached; the claim is tried again.
         """
-        rows: Sequence[RecordedContext] = batch.rows
-        for index, ranks in self._views().items():
+        rows = batch.rows
+        assert isinstance(rows, Rows), "index_contexts is handed what load gave"
+        for index, ranks in rows.views.items():
             try:
                 rejections = put_contexts(rows, ranks, index=self.index, into=index)
             except Unavailable:
@@ -138,6 +145,14 @@ class Indexer:
         return {serving: ranks_of(view)} | {index: ranks_of(index.label.view) for index in beside if index.label}
 
 
+class Rows(list[RecordedContext]):
+    """Contexts, and the ranks that generations have in each index that they are to be put into."""
+
+    def __init__(self, rows: Iterable[RecordedContext], views: Mapping[Index, Mapping[int, int]]) -> None:
+        super().__init__(rows)
+        self.views = views
+
+
 def contexts_of(
     generations: Iterable[int], selection: Selection, limit: int, *, contexts: ContextLog
 ) -> Sequence[RecordedContext]:
@@ -157,25 +172,43 @@ def put_contexts(
     return index.put(documents, into) if documents else []
 
 
+class _Event(Struct):
+    id: str
+    position: int
+    type: str
+    source: str
+    subject: str
+    time: str
+
+
+class _Context(Struct):
+    event: _Event
+    effects: Raw
+
+
+_CONTEXT = Decoder(_Context)
+
+
 def documents_of(row: RecordedContext, ranks: Mapping[int, int]) -> list[SearchDocument]:
     """The documents that a context declares, none of a generation without rank; the last one wins: they share an id."""
     rank = ranks.get(row.generation)
     if rank is None:
         return []
-    # Read as plain JSON: an index needs no TaskContext.
-    context = from_json(row.context)
-    event = context["event"]
+    # Of the text only what an index needs: no TaskContext.
+    context = _CONTEXT.decode(row.context)
+    event = context.event
     envelope = {
-        "event_id": event["id"],
-        "position": event["position"],
-        "type": event["type"],
-        "source": event["source"],
-        "subject": event["subject"],
-        "time": event["time"],
+        "event_id": event.id,
+        "position": event.position,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+        "time": event.time,
         "pipeline": row.pipeline,
         "generation": row.generation,
     }
-    declared = [effect["document"] for effect in context["effects"] if effect["kind"] == IndexDocument.kind]
+    effects = from_json(bytes(context.effects))
+    declared = [effect["document"] for effect in effects if effect["kind"] == IndexDocument.kind]
     version = version_of(row.position, rank=rank)
     return [SearchDocument(version=version, envelope=envelope, document=document) for document in declared[-1:]]
 

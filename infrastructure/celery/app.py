@@ -43,8 +43,11 @@ def make_celery(settings: Settings, subscriptions: Iterable[str]) -> LastingCele
         timezone="UTC",
         # The anonymous exchange routes by queue name. A named exchange keeps its bindings in Redis, and an emptied
         # Redis would then drop every message without a word.
-        task_queues=[Queue(name, Exchange(""), routing_key=name) for name in names],
+        task_queues=[
+            Queue(name, Exchange(""), routing_key=name, queue_arguments=_queue_arguments(settings)) for name in names
+        ],
         task_default_queue=DEFAULT_QUEUE,
+        task_create_missing_queue_type=settings.rabbitmq_queues,
         task_default_exchange="",
         task_default_routing_key=DEFAULT_QUEUE,
         task_acks_late=True,
@@ -74,6 +77,13 @@ def workers_that_hear(settings: Settings) -> list[str]:
     """The names of the workers that answer within a second."""
     with make_celery(settings, ()) as app:
         return sorted(name for answer in app.control.ping(timeout=1.0) or () for name in answer)
+
+
+def _queue_arguments(settings: Settings) -> dict[str, str] | None:
+    # Only where it is asked for: a queue that is declared with other arguments than it has is refused.
+    if settings.rabbitmq_queues == "classic" or not settings.celery_broker_url.startswith("amqp"):
+        return None
+    return {"x-queue-type": settings.rabbitmq_queues}
 
 
 def _transport_options(url: str) -> dict[str, object]:

@@ -9,7 +9,8 @@ from kombu import compression
 
 from infrastructure.celery.messages import is_ping, kept_of, refusal_of
 
-_STEPS: Any = Consumer.Blueprint.default_steps
+# No message waits in the broker for its time, so that none of the queues for that is made beside quorum queues.
+_STEPS = [step for step in Consumer.Blueprint.default_steps if not str(step).endswith((":Control", ":DelayedDelivery"))]
 
 
 class StrictControl(Control):
@@ -39,7 +40,7 @@ class StrictConsumer(Consumer):
     Blueprint = type(
         "Blueprint",
         (Consumer.Blueprint,),
-        {"default_steps": [*(step for step in _STEPS if not step.endswith(":Control")), StrictControl]},
+        {"default_steps": [*_STEPS, StrictControl]},
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

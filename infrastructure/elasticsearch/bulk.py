@@ -58,6 +58,7 @@ def _judged(client: Elasticsearch, alias: str, entries: Sequence[Entry]) -> Iter
             index=alias,
             operations=operations,  # type: ignore[arg-type]  # lines of JSON are sent as they are
             require_alias=True,
+            filter_path=["items.index.status", "items.index.error.reason"],
         )
         yield from zip(batch, (item["index"] for item in answer["items"]), strict=True)
 

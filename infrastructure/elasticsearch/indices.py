@@ -15,7 +15,8 @@ from infrastructure.search.entries import MAX_KEYWORD
 from infrastructure.search.labels import label_of, members_of
 from infrastructure.search.values import TEXT, merged
 
-_SETTINGS = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "1s"}
+# A copy of each shard where there is a second node to hold it.
+_SETTINGS = {"auto_expand_replicas": "0-1", "refresh_interval": "1s"}
 _TYPES: Mapping[str, Mapping[str, Any]] = {
     "keyword": {"type": "keyword", "ignore_above": MAX_KEYWORD},
     "long": {"type": "long"},
@@ -52,13 +53,18 @@ def list_indices(client: Elasticsearch, alias: str) -> list[Index]:
         key = next((each for each in index["aliases"] if each.startswith(f"{name}-")), None)
         # Without it, somebody else's making of it died on the way.
         if key is not None:
-            _, label = _read(index["mappings"])
-            found.append(Index(name=name, key=key, serves=alias in index["aliases"], label=label))
+            fields, label = _read(index["mappings"])
+            found.append(Index(name=name, key=key, serves=alias in index["aliases"], label=label, fields=fields))
     return found
 
 
 def make_or_extend(
-    client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], anew: Callable[[], None] = lambda: None
+    client: Elasticsearch,
+    alias: str,
+    fields: Mapping[str, FieldType],
+    anew: Callable[[], None] = lambda: None,
+    *,
+    shards: int,
 ) -> None:
     """Make the index behind the alias, after `anew`, and add the fields that indices lack.
 
@@ -70,7 +76,7 @@ def make_or_extend(
         names = _numbered(client, alias)
         if not client.indices.exists_alias(name=alias):
             anew()
-            if _make(client, alias, names, fields, aliased=True) is None:
+            if _make(client, alias, names, fields, aliased=True, shards=shards) is None:
                 continue
         for index in _ours(client, alias):
             with suppress(NotFoundError):  # somebody dropped it
@@ -80,16 +86,20 @@ def make_or_extend(
 
 
 def holds_nothing(client: Elasticsearch, alias: str) -> bool:
-    """Whether the index is known to hold no document; one whose shard has not started yet is not known."""
-    stats = client.indices.stats(index=alias, metric="docs")
-    started = stats["_shards"]["successful"] > 0
-    return bool(started and stats["_all"]["primaries"]["docs"]["count"] == 0)
+    """Whether the index is known to hold no document; one of which a shard has not started yet is not known."""
+    if client.cluster.health(index=alias)["status"] == "red":
+        return False
+    counted = client.indices.stats(index=alias, metric="docs")["_all"]["primaries"].get("docs")
+    return counted is not None and bool(counted["count"] == 0)
 
 
-def make_beside(client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], label: Label) -> Index:
+def make_beside(
+    client: Elasticsearch, alias: str, fields: Mapping[str, FieldType], label: Label, *, shards: int
+) -> Index:
     """Make an empty index that the alias does not lead to."""
     for _ in range(_ATTEMPTS):
-        made = _make(client, alias, _numbered(client, alias), fields, aliased=False, meta=members_of(label))
+        names = _numbered(client, alias)
+        made = _make(client, alias, names, fields, aliased=False, meta=members_of(label), shards=shards)
         if made is not None:
             return next(index for index in list_indices(client, alias) if index.name == made)
     raise _others_at_it(alias)
@@ -124,6 +134,7 @@ def _make(
     fields: Mapping[str, FieldType],
     *,
     aliased: bool,
+    shards: int,
     meta: Mapping[str, Any] | None = None,
 ) -> str | None:
     """Make the index of the next number and give its name; None when another process was first."""
@@ -135,7 +146,7 @@ def _make(
         client.indices.create(
             index=made,
             aliases={name: {} for name in ([own, alias] if aliased else [own])},
-            settings=_SETTINGS,
+            settings={**_SETTINGS, "number_of_shards": shards},
             mappings={
                 "dynamic": False,
                 # The words are for searching; answers show the strings that they came from.

@@ -1,10 +1,10 @@
 """ElasticsearchSearchIndex: the search index in Elasticsearch, behind an alias."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from elasticsearch import BadRequestError, Elasticsearch, NotFoundError
+from msgspec import structs
 
 from application.ports.search_index import (
     FieldType,
@@ -39,18 +39,20 @@ class ElasticsearchSearchIndex:
 
     backend = "elasticsearch"
 
-    def __init__(self, client: Elasticsearch, *, alias: str = "playhead") -> None:
+    def __init__(self, client: Elasticsearch, *, alias: str = "playhead", shards: int = 1) -> None:
+        """Indices that are made from now on have so many primary `shards`."""
         self._client = client
         self._alias = alias
+        self._shards = shards
 
     @classmethod
-    def at(cls, url: str, *, alias: str = "playhead") -> Self:
+    def at(cls, url: str, *, alias: str = "playhead", shards: int = 1) -> Self:
         """The index on the server at this URL; nothing is sent yet."""
-        return cls(connect(url), alias=alias)
+        return cls(connect(url), alias=alias, shards=shards)
 
     def open(self, fields: Mapping[str, FieldType], *, anew: Callable[[], None] = lambda: None) -> None:
         with reaching(self._alias):
-            indices.make_or_extend(self._client, self._alias, fields, anew)
+            indices.make_or_extend(self._client, self._alias, fields, anew, shards=self._shards)
             if indices.holds_nothing(self._client, self._alias):
                 anew()
 
@@ -60,7 +62,7 @@ class ElasticsearchSearchIndex:
 
     def make(self, fields: Mapping[str, FieldType], label: Label) -> Index:
         with reaching(self._alias):
-            return indices.make_beside(self._client, self._alias, fields, label)
+            return indices.make_beside(self._client, self._alias, fields, label, shards=self._shards)
 
     def serve(self, index: Index) -> None:
         with reaching(self._alias):
@@ -79,12 +81,14 @@ class ElasticsearchSearchIndex:
     def put(self, documents: Sequence[SearchDocument], index: Index | None = None) -> list[Rejection]:
         target = self._target(index)
         with reaching(self._alias):
-            _, fields, _ = indices.fields_and_label(self._client, target)
+            fields = index.fields if index else None
+            if fields is None:
+                _, fields, _ = indices.fields_and_label(self._client, target)
             entries, rejections = entries_of(documents, fields)
             refused = write(self._client, target, entries)
             if refused:
                 envelopes = [
-                    dataclasses.replace(document, document={})
+                    structs.replace(document, document={})
                     for document in documents
                     if document.envelope["event_id"] in refused
                 ]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from msgspec.structs import asdict
 from pydantic_core import to_json
 
 from application.ports.seals import Seals
@@ -48,8 +49,8 @@ class MemorySeals(Seals):
 
 def _digest(log: Log, row: EventRow | ContextRow) -> bytes:
     if isinstance(row, EventRow):
-        columns = {**vars(row.event), "body_digest": row.body_digest, "direct": row.direct}
+        columns = {**asdict(row.event), "body_digest": row.body_digest, "direct": row.direct}
         columns["attributes"] = to_json(dict(row.event.attributes)) if row.event.attributes else None
     else:
-        columns = {name: getattr(row.context, name) for name in row.context.__slots__}
+        columns = {name: getattr(row.context, name) for name in row.context.__struct_fields__}
     return row_digest([canonical(columns[name]) for name in SEALED_COLUMNS[log]])

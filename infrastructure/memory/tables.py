@@ -7,6 +7,8 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
+from msgspec.structs import asdict
+
 from application.ports.api_keys import ApiKey
 from application.ports.audit import AuditEntry
 from application.ports.context_log import NewContext, RecordedContext
@@ -39,7 +41,7 @@ class EventRow:
 
     def fits(self, selection: Selection) -> bool:
         """Whether a selection has this event."""
-        return selection.has({"direct": self.direct, **vars(self.event)})
+        return selection.has({"direct": self.direct, **asdict(self.event)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class ContextRow:
 
     def fits(self, selection: Selection) -> bool:
         """Whether a selection has this context."""
-        return selection.has({name: getattr(self.context, name) for name in RecordedContext.__slots__})
+        return selection.has({name: getattr(self.context, name) for name in RecordedContext.__struct_fields__})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,7 +155,7 @@ class MemoryTables:
     def append_contexts(self, contexts: Iterable[NewContext]) -> None:
         """Add contexts at the next positions."""
         for position, context in enumerate(contexts, len(self.contexts) + 1):
-            members = {name: getattr(context, name) for name in NewContext.__slots__}
+            members = {name: getattr(context, name) for name in NewContext.__struct_fields__}
             self.contexts.append(
                 ContextRow(context=RecordedContext(position=position, recorded_at=self.clock(), **members))
             )

@@ -18,6 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NAMES: Mapping[FieldType, str] = {
@@ -83,6 +84,11 @@ def read_time(value: Any) -> datetime:
 def milliseconds(time: datetime) -> int:
     """How an index compares times: milliseconds since 1970, rounded down."""
     return (time - _EPOCH) // _MILLISECOND
+
+
+def canonical(value: Any, time: datetime) -> str:
+    """How answers show a time that was read from a value; most values are written so already."""
+    return value if isinstance(value, str) and _CANONICAL.fullmatch(value) else time_text(time)
 
 
 def time_text(time: datetime | int) -> str:

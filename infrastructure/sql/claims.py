@@ -17,6 +17,8 @@ from infrastructure.sql.registration import make_rows
 from infrastructure.sql.selections import TABLES, within
 
 _CLAIMS = ClaimRow.__table__
+_FREE = and_(~SubscriptionRow.paused, SubscriptionRow.held.is_(None))
+"""What an operator, or a dead letter that holds its lane, has not stopped."""
 
 
 class SqlClaims(Claims):
@@ -48,15 +50,16 @@ class SqlClaims(Claims):
             return list(connection.scalars(select(SubscriptionRow.name).order_by(SubscriptionRow.name)))
 
     def take(self, subscription: Subscription, *, owner: str, due_first: bool = True) -> Claim | None:
-        # First without a lock, so that idle workers disturb no writer.
-        if not self.claimable(subscription):
-            return None
         ways = (_take_due, _take_next) if due_first else (_take_next, _take_due)
+        row = and_(SubscriptionRow.name == subscription.name, _FREE)
         with self._database.writing() as connection:
-            if not _may_take(connection, subscription):
+            # The row's lock first: what is read after it sees every commit of the last holder, so the cursor never
+            # moves back, and bounds hold.
+            cursor = connection.scalar(select(SubscriptionRow.cursor).where(row).with_for_update())
+            if cursor is None or (_is_bounded(subscription) and not _is_claimable(connection, subscription)):
                 return None
             for way in ways:
-                claim = way(connection, subscription, owner)
+                claim = way(connection, subscription, owner, cursor)
                 if claim is not None:
                     return claim
         return None
@@ -162,8 +165,7 @@ def _is_claimable(connection: Connection, subscription: Subscription) -> bool:
     if subscription.max_claims is not None:
         leased = select(func.count()).where(mine, ~due, ClaimRow.owner.is_not(None)).scalar_subquery()
         columns.append((leased < subscription.max_claims).label("has_room"))
-    free = and_(~SubscriptionRow.paused, SubscriptionRow.held.is_(None))
-    row = connection.execute(select(*columns).where(SubscriptionRow.name == subscription.name, free)).one_or_none()
+    row = connection.execute(select(*columns).where(SubscriptionRow.name == subscription.name, _FREE)).one_or_none()
     if row is None or not getattr(row, "has_room", True):
         return False
     if subscription.in_order and row.due is not None:
@@ -172,16 +174,12 @@ def _is_claimable(connection: Connection, subscription: Subscription) -> bool:
     return bool(row.due) or row.cursor < (row.head if last is None else min(last, row.head))
 
 
-def _may_take(connection: Connection, subscription: Subscription) -> bool:
-    """Whether the bounds of a subscription allow one more claim: looked at again under its lock, where it has any."""
-    if not subscription.in_order and subscription.max_claims is None:
-        return True
-    row = SubscriptionRow.name == subscription.name
-    connection.execute(select(SubscriptionRow.name).where(row).with_for_update())
-    return _is_claimable(connection, subscription)
+def _is_bounded(subscription: Subscription) -> bool:
+    """Whether some of its claims, or the number of them, keep others from being taken."""
+    return subscription.in_order or subscription.max_claims is not None
 
 
-def _take_due(connection: Connection, subscription: Subscription, owner: str) -> Claim | None:
+def _take_due(connection: Connection, subscription: Subscription, owner: str, _: int) -> Claim | None:
     mine = ClaimRow.subscription == subscription.name
     looked = select(ClaimRow.id, ClaimRow.first_position, ClaimRow.last_position, ClaimRow.owner, ClaimRow.attempt)
     looked = looked.where(mine, ClaimRow.available_at <= DatabaseNow())
@@ -245,12 +243,8 @@ def _lease(subscription: Subscription) -> dict[str, Any]:
     return lease if limit is None else lease | {"deadline": DatabaseNow(limit)}
 
 
-def _take_next(connection: Connection, subscription: Subscription, owner: str) -> Claim | None:
-    # The row's lock first: what is read after it sees every commit of the last holder, so the cursor never
-    # moves back.
-    row = SubscriptionRow.name == subscription.name
-    cursor = connection.scalar(select(SubscriptionRow.cursor).where(row).with_for_update())
-    if cursor is None or (subscription.in_order and _has_claims(connection, subscription)):
+def _take_next(connection: Connection, subscription: Subscription, owner: str, cursor: int) -> Claim | None:
+    if subscription.in_order and _has_claims(connection, subscription):
         return None
     table = TABLES[subscription.log]
     found = _range(subscription, cursor, None).subquery()
@@ -262,6 +256,7 @@ def _take_next(connection: Connection, subscription: Subscription, owner: str) -
     if subscription.selection.last is not None:
         moved = min(moved, subscription.selection.last)
     if moved > cursor:
+        row = SubscriptionRow.name == subscription.name
         connection.execute(update(SubscriptionRow).where(row).values(cursor=moved))
     if not count:
         return None

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
+    Select,
     and_,
     exists,
     func,
@@ -53,19 +55,19 @@ class SqlContextLog(ContextLog):
             return position_at(connection, "task_contexts", time)
 
     def read(self, selection: Selection, *, limit: int) -> list[RecordedContext]:
-        statement = within(select(_CONTEXTS), _CONTEXTS, selection, after=selection.after, limit=limit)
+        statement = within(select_contexts(), _CONTEXTS, selection, after=selection.after, limit=limit)
         with self._database.reading() as connection:
-            return [context_of(row) for row in connection.execute(statement).mappings()]
+            return list(map(context_of, connection.execute(statement).all()))
 
     def of_event(self, event_position: int) -> list[RecordedContext]:
         # Two selects, because each of them has an index of its own.
-        of_event = select(_CONTEXTS).where(_CONTEXTS.c.event_position == event_position)
+        of_event = select_contexts().where(_CONTEXTS.c.event_position == event_position)
         both = union_all(
             of_event.where(_CONTEXTS.c.status == "completed"),
             of_event.where(_CONTEXTS.c.status != "completed"),
         )
         with self._database.reading() as connection:
-            rows = [context_of(row) for row in connection.execute(both).mappings()]
+            rows = [context_of(row) for row in connection.execute(both)]
         return sorted(rows, key=lambda row: row.position)
 
     def deciding(
@@ -171,7 +173,7 @@ def deciding(
 
 
 # The driver's own parameters, for SQLAlchemy would look at each value of each row.
-_STORED = ("position", "recorded_at", *NewContext.__slots__)
+_STORED = ("position", "recorded_at", *NewContext.__struct_fields__)
 _INSERT = f"INSERT INTO task_contexts ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))})"  # noqa: S608  # our own names
 
 
@@ -183,13 +185,18 @@ def append_contexts(connection: Connection, contexts: Sequence[NewContext]) -> N
     now = connection.scalar(select(DatabaseNow()))
     recorded_at = utc_text(now)
     rows = [
-        (position, recorded_at, *(getattr(context, name) for name in NewContext.__slots__))
+        (position, recorded_at, *(getattr(context, name) for name in NewContext.__struct_fields__))
         for position, context in enumerate(contexts, head + 1)
     ]
     connection.exec_driver_sql(_INSERT, rows)
     connection.execute(update(HeadRow).where(HeadRow.log == "task_contexts").values(position=head + len(contexts)))
 
 
-def context_of(row: Mapping[Any, Any]) -> RecordedContext:
-    """A whole row as the context it is."""
-    return RecordedContext(**row)
+def select_contexts() -> Select[Any]:
+    """Select what `context_of` reads."""
+    return select(*(_CONTEXTS.c[name] for name in RecordedContext.__struct_fields__))
+
+
+def context_of(row: Row[Any]) -> RecordedContext:
+    """A row of `select_contexts` as the context it is."""
+    return RecordedContext(*tuple(row))

@@ -10,7 +10,7 @@ from application.ports.claims import Claim, Completion
 from application.ports.context_log import NewContext
 from application.ports.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, FailureGroup
 from infrastructure.sql.completions import complete_on_postgres, complete_on_sqlite
-from infrastructure.sql.context_log import context_of
+from infrastructure.sql.context_log import context_of, select_contexts
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.event_log import event_of, select_events
 from infrastructure.sql.models import ClaimRow, ContextRow, EventRow, SubscriptionRow
@@ -96,8 +96,8 @@ def _letters(connection: Connection, statement: Select[Any]) -> list[DeadLetter]
     columns = _EVENT.position.label("event"), ContextRow.position.label("context")
     decided = {row.event: row.context for row in connection.execute(statement.with_only_columns(*columns))}
     events = connection.execute(select_events().where(EventRow.position.in_(decided)).order_by(EventRow.position))
-    contexts = select(ContextRow.__table__).where(ContextRow.position.in_(decided.values()))
-    by_position = {row["position"]: context_of(row) for row in connection.execute(contexts).mappings()}
+    contexts = select_contexts().where(ContextRow.position.in_(decided.values()))
+    by_position = {context.position: context for context in map(context_of, connection.execute(contexts))}
     return [DeadLetter(event, by_position[decided[event.position]]) for event in map(event_of, events)]
 
 

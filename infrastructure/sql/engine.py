@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.types.string import TextLoader
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
@@ -26,6 +27,8 @@ BUSY_SECONDS = 5.0
 """How long a SQLite writer waits for the database, a PostgreSQL statement for a lock."""
 ANSWER_SECONDS = 22.0
 """How long PostgreSQL may be silent. It ends each statement after 20 s itself, while it and the line work."""
+UNUSED_SECONDS = 0.5
+"""After how long unused a connection to PostgreSQL is asked whether it is still there."""
 _LOOK_AGAIN_SECONDS = 0.001
 _READ_ONLY = "25006"
 """SQLSTATE read_only_sql_transaction."""
@@ -34,7 +37,7 @@ _READ_ONLY = "25006"
 class DatabaseNow(expression.FunctionElement[Any]):
     """The database's clock, read when the statement runs, not when its transaction began."""
 
-    type = UtcTime()
+    type = UtcTime
     inherit_cache = True
 
     def __init__(self, plus: Any = None) -> None:
@@ -96,8 +99,10 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A connection in a transaction that commits at the end, or undoes all when an error leaves it."""
         with translated(), self._write_lock(), self.engine.connect() as connection:
-            if not self.is_postgres:
-                connection = connection.execution_options(immediate=True)  # noqa: PLW2901
+            if self.is_postgres:
+                connection.execution_options(isolation_level="READ COMMITTED")
+            else:
+                connection.execution_options(immediate=True)
             with connection.begin():
                 yield connection
 
@@ -107,10 +112,7 @@ class Database:
 
     @contextmanager
     def _autocommitted(self) -> Iterator[Connection]:
-        with (
-            translated(),
-            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        ):
+        with translated(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -210,7 +212,8 @@ def _postgres(url: str, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=4,
         pool_timeout=BUSY_SECONDS,
-        pool_pre_ping=True,
+        # Most of what is asked is one statement; transactions say so.
+        isolation_level="AUTOCOMMIT",
         connect_args={
             "connect_timeout": 3,
             "keepalives_idle": 5,
@@ -218,13 +221,32 @@ def _postgres(url: str, pool_size: int) -> Engine:
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
             "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c statement_timeout=20000 "
-            "-c idle_in_transaction_session_timeout=20000 -c timezone=UTC -c jit=off",
+            "-c idle_in_transaction_session_timeout=20000 -c timezone=UTC -c jit=off "
+            # Logs grow faster than the planner's statistics; a plan that first collects positions would read all that
+            # waits for each claim of it.
+            "-c enable_bitmapscan=off",
         },
     )
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
-        return _Connection.connect(*arguments, **named)
+        connection = _Connection.connect(*arguments, **named)
+        connection.adapters.register_loader("uuid", TextLoader)  # ids are text to us
+        return connection
+
+    @event.listens_for(engine, "checkin")
+    def _leave(_connection: Any, record: Any) -> None:
+        record.info["left"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: Any, record: Any, _proxy: Any) -> None:
+        # A server may have been started anew meanwhile. Asked each time, it would be as much work as most of our
+        # statements.
+        if time.monotonic() - record.info.get("left", 0.0) > UNUSED_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except psycopg.Error as error:
+                raise InvalidatePoolError from error
 
     return engine
 

@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy models. The migrations are what makes them; a test compares the two."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -18,29 +18,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql import expression, func
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 
-class UtcTime(TypeDecorator[datetime]):
-    """An aware UTC time: timestamptz on PostgreSQL, sortable text on SQLite."""
-
+class _UtcText(TypeDecorator[datetime]):
     impl = String(32)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(DateTime(timezone=True))
-        return dialect.type_descriptor(String(32))
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
+        return None if value is None else utc_text(value)
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name == "postgresql":
-            return value
-        return utc_text(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
-        if value is None or isinstance(value, datetime):
-            return value and value.astimezone(UTC)
-        return datetime.fromisoformat(value)
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # see above
+        return None if value is None else datetime.fromisoformat(value)
 
 
 def utc_text(value: datetime) -> str:
@@ -48,6 +37,8 @@ def utc_text(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+UtcTime = DateTime(timezone=True).with_variant(_UtcText(), "sqlite")
+"""An aware UTC time: timestamptz on PostgreSQL, sortable text on SQLite."""
 Uuid = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 Position = BigInteger().with_variant(Integer, "sqlite")
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    DateTime,
     Integer,
     Label,
     LargeBinary,
@@ -27,7 +28,7 @@ from application.subscription import Log
 from domain.seals import SEALED_COLUMNS, Seal, canonical, row_digest
 from domain.verification import LogEnds
 from infrastructure.sql.engine import Database, DatabaseNow
-from infrastructure.sql.models import HeadRow, SealRow, UtcTime, utc_text
+from infrastructure.sql.models import HeadRow, SealRow, utc_text
 from infrastructure.sql.selections import TABLES
 
 _LINK = (
@@ -104,7 +105,7 @@ def _of_postgres(log: Log) -> Select[Any]:
 
 def _spelt(column: ColumnElement[Any]) -> Label[Any]:
     spelt: ColumnElement[Any] = column
-    if isinstance(column.type, UtcTime):
+    if isinstance(column.type, DateTime):
         # Only a changed row has a time that is no number; it is read as none.
         spelt = case((func.isfinite(column), cast(extract("epoch", column) * 1_000_000, BigInteger)))
     elif isinstance(column.type, Boolean):
@@ -121,7 +122,7 @@ def _of_sqlite(log: Log) -> Select[Any]:
 def _times(log: Log) -> list[int]:
     """Which of the sealed columns SQLite keeps as the text of a time."""
     columns = TABLES[log].c
-    return [index for index, name in enumerate(SEALED_COLUMNS[log]) if isinstance(columns[name].type, UtcTime)]
+    return [index for index, name in enumerate(SEALED_COLUMNS[log]) if isinstance(columns[name].type, DateTime)]
 
 
 def _fields(row: Sequence[Any], times: Sequence[int]) -> list[bytes | None]:

@@ -37,7 +37,9 @@ class SqlTaskStates(TaskStates):
         with self._database.snapshot() as connection:
             statement = select_events()
             if wanted.status is None:
-                statement = _page(statement, EventRow, wanted, before=before, after=after, limit=limit)
+                statement = _page(
+                    statement, EventRow, EventRow.position, wanted, before=before, after=after, limit=limit
+                )
             else:
                 statement = statement.where(
                     EventRow.position.in_(_positions(connection, wanted, before, after, limit))
@@ -56,9 +58,16 @@ def _states(connection: Connection, events: Sequence[RecordedEvent]) -> list[Tas
 
 
 def _page(
-    statement: Select[Any], event: Any, wanted: EventFilter, *, before: int | None, after: int | None, limit: int
+    statement: Select[Any],
+    event: Any,
+    order: Any,
+    wanted: EventFilter,
+    *,
+    before: int | None,
+    after: int | None,
+    limit: int,
 ) -> Select[Any]:
-    """Narrow a statement on events to what is wanted, from where the page begins, in its order."""
+    """Narrow a statement on events to what is wanted, from where the page begins; `order` has their positions."""
     if wanted.type is not None:
         statement = statement.where(event.type == wanted.type)
     if wanted.subject is not None:
@@ -72,10 +81,10 @@ def _page(
     if wanted.last is not None:
         statement = statement.where(event.position <= wanted.last)
     if after is not None:
-        return statement.where(event.position > after).order_by(event.position).limit(limit)
+        return statement.where(order > after).order_by(order).limit(limit)
     if before is not None:
-        statement = statement.where(event.position < before)
-    return statement.order_by(event.position.desc()).limit(limit)
+        statement = statement.where(order < before)
+    return statement.order_by(order.desc()).limit(limit)
 
 
 def _positions(
@@ -83,32 +92,42 @@ def _positions(
 ) -> list[int]:
     """The positions of a page of events with a status, looked for from the small side."""
     found: set[int] = set()
-    for event, candidates in _candidates(connection, wanted.status, current_view(connection)):
-        found.update(connection.scalars(_page(candidates, event, wanted, before=before, after=after, limit=limit)))
+    for event, order, candidates in _candidates(connection, wanted.status, current_view(connection)):
+        page = _page(candidates, event, order, wanted, before=before, after=after, limit=limit)
+        found.update(connection.scalars(page))
     return sorted(found, reverse=after is None)[:limit]
 
 
-def _candidates(connection: Connection, status: TaskStatus | None, view: View) -> Iterable[tuple[Any, Select[Any]]]:
-    """Selects of event positions that together hold a status, each begun from claims, cursors or contexts."""
+def _candidates(
+    connection: Connection, status: TaskStatus | None, view: View
+) -> Iterable[tuple[Any, Any, Select[Any]]]:
+    """Selects of event positions that together hold a status, each begun from claims, cursors or contexts.
+
+    With each its events, and the column whose order is that of an index: SQLite begins there, and sorts nothing.
+    """
     event = aliased(EventRow)
+    ended = ContextRow.event_position
     leased = func.coalesce(and_(ClaimRow.owner.is_not(None), ClaimRow.available_at > DatabaseNow()), False)
     if status == "succeeded":
-        yield event, ended_with(event, "completed", view)
+        yield event, ended, ended_with(event, "completed", view)
     elif status in {"failed", "discarded"}:
-        yield event, ended_with(event, "dead" if status == "failed" else "discarded", view)
+        yield event, ended, ended_with(event, "dead" if status == "failed" else "discarded", view)
     elif status == "running":
-        yield event, _claimed(event, leased, view)
+        yield event, event.position, _claimed(event, leased, view)
     elif status == "retrying":
-        yield event, _claimed(event, and_(~leased, ClaimRow.attempt > 0), view)
+        yield event, event.position, _claimed(event, and_(~leased, ClaimRow.attempt > 0), view)
     elif status == "queued":
-        yield event, _claimed(event, and_(~leased, ClaimRow.attempt == 0), view)
+        # Of `attempt == 0` SQLite would make an index of all claims, and for that begin with the events.
+        yield event, event.position, _claimed(event, and_(~leased, ClaimRow.attempt < 1), view)
         # One select a subscription, with its cursor as a plain number: each is a range of the index on routes.
         for row in connection.execute(select(SubscriptionRow.__table__).where(SubscriptionRow.route.is_not(None))):
             waiting = select(event.position).where(*followed(event, row), event.position > row.cursor)
-            yield event, waiting.where(~completed(event.position, view)) if view.promoted else waiting
+            waiting = waiting.where(~completed(event.position, view)) if view.promoted else waiting
+            yield event, event.position, waiting
     elif status == "unrouted":
         unrouted = select(event.position).where(event.route.is_(None))
-        yield event, unrouted.where(~completed(event.position, view)) if view.promoted else unrouted
+        unrouted = unrouted.where(~completed(event.position, view)) if view.promoted else unrouted
+        yield event, event.position, unrouted
 
 
 def _claimed(event: Any, condition: ColumnElement[bool], view: View) -> Select[Any]:
@@ -123,7 +142,7 @@ def _claimed(event: Any, condition: ColumnElement[bool], view: View) -> Select[A
 def ended_with(event: Any, status: str, view: View = View()) -> Select[Any]:  # noqa: B008  # it is frozen
     """Select the positions of events whose deciding context has this status and that no claim covers."""
     statement = (
-        select(event.position)
+        select(ContextRow.event_position)
         .select_from(ContextRow)
         .join(event, event.position == ContextRow.event_position)
         .where(ContextRow.status == status)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
+from msgspec import structs
 from pydantic import BaseModel, ValidationError
 
 from domain.envelopes import Submission, cloudevent, cloudevent_binary, is_json, is_utf8, plain
@@ -162,7 +163,7 @@ def _with_key(submission: Submission, key: str | None) -> Submission:
         message = f"The Idempotency-Key {key[:80]!r} is not the event's id {submission.key[:80]!r}. Send one of them."
         raise InvalidEvent(message, faults=[Fault(_KEY_PLACE, "key", message)])
     _refuse_key(key)
-    return replace(submission, key=key)
+    return structs.replace(submission, key=key)
 
 
 def _refuse_key(key: str) -> None:

@@ -87,8 +87,8 @@ def test_its_words_are_those_of_the_code():
     assert set(schemas["Task"]["properties"]["status"]["enum"]) == set(CELERY_STATES)
     assert set(schemas["Effect"]["properties"]) == set(EffectState.__dataclass_fields__)
     assert set(schemas["Effect"]["properties"]["status"]["enum"]) == set(get_args(EffectStatus))
-    assert set(schemas["Event"]["properties"]) == {*RecordedEvent.__dataclass_fields__, "status"}
-    plain = Submission.__dataclass_fields__.keys() - {"key", "attributes"}
+    assert set(schemas["Event"]["properties"]) == {*RecordedEvent.__struct_fields__, "status"}
+    plain = set(Submission.__struct_fields__) - {"key", "attributes"}
     assert set(schemas["NewEvent"]["properties"]) == plain
     statuses = {str(status) for status in STATUS.values()}
     documented = {status for operation in OPERATIONS.values() for status in operation["responses"]}

@@ -58,8 +58,8 @@ def test_a_context_is_read_back_as_it_was_written(store: Store):
     )
     complete(store, [written])
     [found] = store.contexts.of_event(7)
-    assert {name: getattr(found, name) for name in NewContext.__slots__} == {
-        name: getattr(written, name) for name in NewContext.__slots__
+    assert {name: getattr(found, name) for name in NewContext.__struct_fields__} == {
+        name: getattr(written, name) for name in NewContext.__struct_fields__
     }
     assert found.position == 1
     assert abs(found.recorded_at - datetime.now(UTC)) < timedelta(minutes=5)

@@ -1,9 +1,9 @@
 """What every event log promises: positions, exact text, reading by selection."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from application.subscription import Lane, Selection
 from domain.events import NewEvent
@@ -273,7 +273,7 @@ def test_a_selection_says_of_each_event_whether_it_is_read(store: Store):
         Selection(since=EPOCH + timedelta(hours=1), until=EPOCH + timedelta(hours=3)),
         Selection(lane=lane),
     ):
-        assert [event for event in everything if selection.has(vars(event))] == store.events.read(selection, limit=9)
+        assert [event for event in everything if selection.has(asdict(event))] == store.events.read(selection, limit=9)
 
 
 def test_the_position_at_a_time_is_the_last_that_was_recorded_by_then(store: Store):

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import asdict
+
 from application.ports.claims import Completion
 from application.subscription import Selection, of_pipeline
 from domain.events import NewEvent
@@ -56,7 +58,7 @@ def test_a_row_has_the_same_digest_whichever_database_keeps_it(store: Store):
     for (position, found), row, attribute, key, direct in zip(
         digests, rows, attributes, keys, (False, False, True), strict=True
     ):
-        columns = {**vars(row), "attributes": attribute, "body_digest": key, "direct": direct}
+        columns = {**asdict(row), "attributes": attribute, "body_digest": key, "direct": direct}
         assert (position, found) == (row.position, of_columns("events", columns))
 
 
@@ -64,7 +66,7 @@ def test_so_has_a_context(store: Store):
     fill(store)
     digests = store.seals.digests("task_contexts", after=None, limit=9)
     rows = store.contexts.read(Selection(), limit=9)
-    expected = [{name: getattr(row, name) for name in row.__slots__} for row in rows]
+    expected = [{name: getattr(row, name) for name in row.__struct_fields__} for row in rows]
     assert digests == [(row["position"], of_columns("task_contexts", row)) for row in expected]
 
 

@@ -11,7 +11,16 @@ from pathlib import Path
 import httpx
 
 from tests.end_to_end.month import shows
-from tests.end_to_end.processes import environment, free_port, is_ready, run, started, wait_until
+from tests.end_to_end.processes import (
+    LIVE_CONTEXTS,
+    counted,
+    environment,
+    free_port,
+    is_ready,
+    run,
+    started,
+    wait_until,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +74,7 @@ def dev(home: Path, **settings: str) -> Iterator[Dev]:
 def live_contexts(home: Path) -> Counter[tuple[str, str]]:
     """How many live contexts there are by pipeline and status, each of another event; read past the service."""
     with closing(sqlite3.connect(f"file:{home / 'playhead.db'}?mode=ro", uri=True, timeout=30)) as connection:
-        rows = connection.execute(
-            "SELECT pipeline, status, count(*), count(DISTINCT event_position) FROM task_contexts "
-            "WHERE generation = 0 GROUP BY 1, 2"
-        ).fetchall()
-    for pipeline, status, contexts, events in rows:
-        assert contexts == events, f"{pipeline} {status}: {contexts} contexts of {events} events"
-    return Counter({(pipeline, status): contexts for pipeline, status, contexts, _ in rows})
+        return counted(connection.execute(LIVE_CONTEXTS).fetchall())
 
 
 def leases(home: Path) -> int:

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,18 @@ def is_ready(port: int) -> bool:
         return ask(port, "GET", "/readyz")[0] == 200
     except OSError:
         return False
+
+
+LIVE_CONTEXTS = (
+    "SELECT pipeline, status, count(*), count(DISTINCT event_position) FROM task_contexts "
+    "WHERE generation = 0 GROUP BY 1, 2"
+)
+
+
+def counted(rows: Iterable[Any]) -> Counter[tuple[str, str]]:
+    """What `LIVE_CONTEXTS` gave: contexts by pipeline and status; no event may have two of them."""
+    found = Counter[tuple[str, str]]()
+    for pipeline, status, contexts, events in rows:
+        assert contexts == events, f"{pipeline} {status}: {contexts} contexts of {events} events"
+        found[pipeline, status] = contexts
+    return found

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from application.ports.claims import Claim, Completion, Requeue
 from application.subscription import Selection, of_pipeline
 from infrastructure.sql.store import SqlStore
-from tests.concurrency import at_once, rolled_back_append
+from tests.concurrency import at_once, rolled_back_append, transaction
 from tests.factories import NewContextFactory, NewEventFactory
 from tests.stores import opened
 
@@ -120,7 +120,7 @@ def test_a_taker_that_waited_for_the_cursors_lock_never_moves_the_cursor_back(po
     postgres.claims.register([ORDERS])
     postgres.events.append(NewEventFactory.build_batch(30))
 
-    with postgres.engine.connect() as holder, ThreadPoolExecutor(4) as pool:
+    with transaction(postgres) as holder, ThreadPoolExecutor(4) as pool:
         holder.execute(text("UPDATE subscriptions SET cursor = 20 WHERE name = 'orders'"))
         waiting = [pool.submit(postgres.claims.take, ORDERS, owner="w") for _ in range(4)]
         time.sleep(0.3)

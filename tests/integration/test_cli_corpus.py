@@ -2,12 +2,10 @@
 
 import gzip
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cli import Cli, command_line
+from tests.cli import Cli
 from tests.end_to_end.processes import wait_until
 from tests.integration.http import event, flight, served
 
@@ -24,15 +22,6 @@ def greet(context):
 
 PIPELINES = (Pipeline("guests", {"guest.came": Guest}, (greet,)),)
 """
-
-
-@pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sqlite_url: str
-) -> Iterator[Cli]:
-    """A command line beside a migrated database without events."""
-    with command_line(capsys, monkeypatch, tmp_path) as found:
-        yield found
 
 
 @pytest.fixture

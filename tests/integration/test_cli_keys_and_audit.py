@@ -4,7 +4,6 @@ import getpass
 import json
 import os
 import pwd
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,10 @@ import pytest
 from domain.access import KEY
 from infrastructure.settings import load
 from interfaces.cli import server
-from tests.cli import Cli, command_line
+from tests.cli import Cli
 from tests.integration.http import event, flight, served
 
 USER = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
-
-
-@pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sqlite_url: str
-) -> Iterator[Cli]:
-    """A command line beside a migrated database without events."""
-    with command_line(capsys, monkeypatch, tmp_path) as found:
-        yield found
 
 
 def audited(cli: Cli, *options: str) -> list[tuple[str, str, str]]:

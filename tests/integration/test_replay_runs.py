@@ -21,6 +21,7 @@ from application.subscription import Selection
 from infrastructure.sql.engine import open_lock
 from infrastructure.sql.store import SqlStore
 from tests.cli import command_line
+from tests.concurrency import transaction
 from tests.end_to_end.processes import wait_until
 from tests.integration.replay_ground import Ground, children_of, ground_at, is_alive, kill
 
@@ -346,7 +347,7 @@ def test_a_replay_claims_nothing_while_live_events_wait_and_are_worked(make: Mak
 def unusable(store: SqlStore) -> Iterator[None]:
     """Nobody can write to the database."""
     if store.database.is_postgres:
-        with store.engine.begin() as connection:
+        with transaction(store) as connection:
             connection.execute(text("LOCK TABLE claims, subscriptions IN ACCESS EXCLUSIVE MODE"))
             yield
         return

@@ -107,14 +107,13 @@ def _counting(database: Database) -> Callable[[], int]:
 
 
 def _hasty(store: SqlStore) -> SqlStore:
-    """A store whose commits need not reach the disk, and whose connections are not asked first: no power is cut."""
+    """A store whose commits need not reach the disk: no power is cut."""
 
     @event.listens_for(store.engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
         connection.execute("SET synchronous_commit = off")
         connection.commit()
 
-    store.engine.pool._pre_ping = False
     return store
 
 

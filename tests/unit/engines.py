@@ -6,7 +6,7 @@ from typing import Any
 
 from application.engine import Batch, Engine, Handler, Outcome, Work
 from application.heart import Heart
-from application.ports.claims import Claim
+from application.ports.claims import Claim, Claims
 from application.ports.dispatcher import Dispatcher, Silence
 from application.ports.journal import ClaimEnded, Journal
 from application.ports.search_index import ENVELOPE, FieldType, SearchIndex
@@ -173,3 +173,25 @@ def builder_of(
         engine_of=partial(lone_engine, store),
         **{"sleep": lambda _: None, **options},
     )
+
+
+def failing(*positions: int):
+    """Rows of these positions are tried again, others complete."""
+
+    def handle(batch: Batch) -> Sequence[Outcome]:
+        return [
+            Outcome(position=outcome.position, back="retry") if outcome.position in positions else outcome
+            for outcome in completed(batch)
+        ]
+
+    return handle
+
+
+class Passing:
+    """Claims that pass all on."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+
+    def __getattr__(self, name: str):
+        return getattr(self._claims, name)

@@ -1,11 +1,11 @@
 """Anonymising: what is replaced in an event, what stays because its schema says it, and what an operator may say."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 from pydantic import BaseModel, Field
 
 from domain.anonymising import Anonymiser

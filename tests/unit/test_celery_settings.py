@@ -82,6 +82,23 @@ def test_rabbitmq_needs_one_url_and_keeps_no_answers() -> None:
     assert not conf.worker_disable_prefetch
 
 
+@pytest.mark.parametrize(
+    ("broker", "kind", "arguments"),
+    [
+        (AMQP, "classic", None),
+        (AMQP, "quorum", {"x-queue-type": "quorum"}),
+        (REDIS, "quorum", None),
+    ],
+)
+def test_queues_are_made_of_the_type_that_is_asked_for_by_who_hears_and_who_rings(
+    broker: str, kind: str, arguments: object
+) -> None:
+    app = make_celery(settings_of(broker, rabbitmq_queues=kind), ["flights"])
+
+    assert [queue.queue_arguments for queue in app.conf.task_queues] == [arguments] * 2
+    assert app.conf.task_create_missing_queue_type == kind
+
+
 def test_answers_may_be_kept_elsewhere() -> None:
     assert make_celery(settings_of(AMQP, celery_result_backend=REDIS), []).conf.result_backend == REDIS
 

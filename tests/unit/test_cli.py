@@ -176,7 +176,10 @@ def test_a_file_that_is_not_there_ends_with_3(cli: Cli, command: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(b"{}\n" * 100)[:-9], b"\x1f\x8b\x08" + b"\0" * 7 + b"\xff" * 20, b"\x1f\x8b"]
+    "content",
+    [gzip.compress(b"{}\n" * 100)[:-9], b"\x1f\x8b\x08" + b"\0" * 7 + b"\xff" * 20, b"\x1f\x8b"],
+    # Names, for what is compressed holds the time, and each process of a test run collects at its own.
+    ids=["cut short", "damaged", "two bytes"],
 )
 def test_a_damaged_gz_ends_with_2(cli: Cli, content: bytes):
     (cli.home / "bad.gz").write_bytes(content)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 from pydantic import BaseModel
 
 from domain.context import Failure, Run, TaskContext
@@ -50,7 +51,9 @@ SOME_ID = "0196f3a2-5b7c-7e1f-8a2b-3c4d5e6f7a8b"
 
 
 @pytest.mark.parametrize("data", TRAPS)
-@pytest.mark.parametrize("run", [None, RUN, replace(RUN, failure=None, seconds={})], ids=["no run", "failed", "done"])
+@pytest.mark.parametrize(
+    "run", [None, RUN, structs.replace(RUN, failure=None, seconds={})], ids=["no run", "failed", "done"]
+)
 def test_a_context_is_read_back_without_loss(data, run):
     context = context_of(
         data,
@@ -106,7 +109,9 @@ def test_the_digest_is_over_event_outputs_and_effects():
 def test_the_run_is_no_part_of_the_digest():
     context = context_of().with_output("n", 1)
 
-    assert context.ended(RUN).digest == context.ended(replace(RUN, attempt=9, seconds={})).digest == context.digest
+    assert (
+        context.ended(RUN).digest == context.ended(structs.replace(RUN, attempt=9, seconds={})).digest == context.digest
+    )
 
 
 def test_every_other_difference_is_part_of_the_digest():

@@ -14,8 +14,9 @@ class Server:
         self.statuses = statuses
         self.requests: list[int] = []
 
-    def bulk(self, *, index, operations, require_alias):
+    def bulk(self, *, index, operations, require_alias, filter_path):
         assert require_alias
+        assert filter_path == ["items.index.status", "items.index.error.reason"]
         ids = [line.split(b'"_id":"')[1].split(b'"')[0].decode() for line in operations[::2]]
         self.requests.append(len(ids))
         items = [{"status": self.statuses.get(id_, [201]).pop(0), "error": {"reason": f"because {id_}"}} for id_ in ids]

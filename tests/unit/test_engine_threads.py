@@ -15,11 +15,6 @@ from tests.unit.engines import Bench, completed
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
 def threads() -> Iterator[EngineThreads]:
     threads = EngineThreads(threads=2)
     yield threads
@@ -56,13 +51,13 @@ def test_a_ring_during_a_turn_is_not_lost(bench: Bench, threads: EngineThreads) 
         def __getattr__(self, name: str):
             return getattr(bench.store.claims, name)
 
-        def take(self, *arguments, **options):
-            claim = bench.store.claims.take(*arguments, **options)
-            if claim is None and waits:
+        def claimable(self, subscription):
+            found = bench.store.claims.claimable(subscription)
+            if not found and waits:
                 waits.clear()
                 entered.set()
                 assert leave.wait(10)
-            return claim
+            return found
 
     start(threads, bench, bench.engine(dispatcher=threads, claims=Gate()))
     assert entered.wait(10)

@@ -1,5 +1,6 @@
 """Ids are UUIDv7 (RFC 9562), ascending and unique."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import RFC_4122, UUID
@@ -43,3 +44,19 @@ def test_the_last_62_bits_are_random():
     tails = {new_id()[20:] for _ in range(1000)}
 
     assert len(tails) == 1000
+
+
+def test_a_child_of_a_fork_draws_randomness_of_its_own():
+    new_id()  # so that there is some left over
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, "".join(new_id()[20:] for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    drawn = os.read(reading, 1 << 16).decode()
+    os.close(reading)
+    os.close(writing)
+
+    assert len(drawn) == 100 * 16
+    assert not any(new_id()[20:] in drawn for _ in range(100))

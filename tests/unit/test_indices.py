@@ -1,6 +1,7 @@
 """Indices: compared with the store document by document, and built beside the one that serves."""
 
 import pytest
+from msgspec import structs
 
 from application.auditor import Auditor
 from application.engine import Batch
@@ -58,7 +59,7 @@ def test_every_missing_altered_and_surplus_document_is_named(
     )
     site.index.put([surplus])
     del kept.entries[missing]
-    object.__setattr__(entry, "hit", {**entry.hit, "status": "on_time"})
+    kept.entries[altered] = structs.replace(entry, hit={**entry.hit, "status": "on_time"})
 
     found = verify(site).differences
 

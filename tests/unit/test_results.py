@@ -95,7 +95,7 @@ def test_an_index_that_is_away_loses_nothing(store: MemoryStore) -> None:
     indexer = indexer_of(store, index, FIELDS)
     indexer.begin()
     claim = store.claims.take(INDEXING, owner="test")
-    rows = store.contexts.read(INDEXING.selection, limit=10)
+    rows = indexer.load(INDEXING.selection, 10)
     batch = Batch(claim=claim, subscription=INDEXING, rows=rows, stopping=lambda: False)
 
     with pytest.raises(Unavailable):

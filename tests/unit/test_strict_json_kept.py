@@ -7,9 +7,16 @@ import re
 import pytest
 
 from domain.errors import MalformedJson
-from domain.strict_json import decode, elements, members
+from domain.strict_json import decode, elements
+from domain.strict_json import members as values_and_exact_texts
 
 DIGITS = "7" * 401
+
+
+def members(text):
+    """Each member's value, and the exact text it was read from."""
+    values, exact = values_and_exact_texts(text)
+    return {name: (value, exact(name)) for name, value in values.items()}
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,28 @@
 """replay run, pause, resume, abort, status: a planned replay is worked, here or by child processes."""
 
-import json
-import os
 import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from interfaces.cli import output
+from interfaces.cli.replay_work import (
+    Stop,
+    Teller,
+    child_command,
+    let_work,
+    stop_at_the_end_of_input,
+    stop_on_signals,
+    tell,
+    work_here,
+)
 from interfaces.cli.stores import opened
 
 if TYPE_CHECKING:
-    from application.use_cases.replaying import Begun
     from infrastructure.container import Container
 
 app = typer.Typer()
@@ -58,13 +63,13 @@ def run(
         if effects == "live":
             _confirm_live(container, replay_id, yes=yes)
         begun = container.begin_replay()(command, auditor=container.auditor())
-        teller = _Teller(replay_id)
-        with _stop_on_signals() as stop:
+        teller = Teller(replay_id)
+        with stop_on_signals() as stop:
             if workers == 1:
-                end = _work(container, begun, stop, teller, rate=speed, max_failures=limit, yield_above=yield_above)
+                end = work_here(container, begun, stop, teller, rate=speed, max_failures=limit, yield_above=yield_above)
             else:
-                command_of_each = _child(begun, speed and speed / workers, max_failures, yield_above)
-                end = _let_work(container, begun, stop, teller, size=workers, command=command_of_each)
+                command_of_each = child_command(begun, speed and speed / workers, max_failures, yield_above)
+                end = let_work(container, begun, stop, teller, size=workers, command=command_of_each)
         if end == "stopped":
             output.fail(f"stopped; go on with: {typed(_again())}", output.INTERRUPTED)
         step = begun.step if end == "done" else None
@@ -93,10 +98,10 @@ def work(
     from application.use_cases.replay_run import MaxFailures as Limit
     from domain.errors import PlayheadError
 
-    stop = _Stop()
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop())
-    threading.Thread(target=_stop_at_the_end_of_input, args=(stop,), name="parent", daemon=True).start()
+    threading.Thread(target=stop_at_the_end_of_input, args=(stop,), name="parent", daemon=True).start()
     try:
         with opened() as container:
             replay = get_replay(replay_id, replays=container.replays())
@@ -112,12 +117,12 @@ def work(
                 yield_above=yield_above,
             )
             stop.then(here.engine.stop)
-            _tell(begun=True)
-            end = run_replay(here, told=lambda what, detail: _tell(told=[what, detail]), patience=PATIENCE_SECONDS)
+            tell(begun=True)
+            end = run_replay(here, told=lambda what, detail: tell(told=[what, detail]), patience=PATIENCE_SECONDS)
     except PlayheadError as error:
-        _tell(refused=error.detail, code=error.code)
+        tell(refused=error.detail, code=error.code)
         raise typer.Exit(output.exit_code_of(error)) from None
-    _tell(end=end)
+    tell(end=end)
 
 
 @app.command()
@@ -186,140 +191,6 @@ def _watch(container: "Container", replay: Any) -> None:
                 time.sleep(1.0)
     except KeyboardInterrupt:
         return
-
-
-def _work(container: "Container", begun: "Begun", stop: "_Stop", teller: "_Teller", **how: Any) -> str:
-    """Work in this process."""
-    from application.use_cases.replay_run import PATIENCE_SECONDS, run_replay
-    from interfaces.cli.replay_progress import Watched
-
-    here = container.replay_run(begun.replay, effects=begun.effects, last=begun.last, **how)
-    stop.then(here.engine.stop)
-    with _bar(begun) as bar:
-        watched = Watched(container, begun.replay, total=_total(begun))
-        end = run_replay(here, progress=lambda: watched.draw(bar), told=teller, patience=PATIENCE_SECONDS)
-        bar.to(_ended(watched))
-    return end
-
-
-def _let_work(
-    container: "Container", begun: "Begun", stop: "_Stop", teller: "_Teller", *, size: int, command: Sequence[str]
-) -> str:
-    """Let child processes work."""
-    from application.use_cases.replaying import free_the_dead
-    from domain.errors import Unavailable
-    from infrastructure.crew import Crew
-    from infrastructure.processes import is_surely_dead
-    from interfaces.cli.replay_progress import Watched
-
-    def died() -> None:
-        with suppress(Unavailable):  # its leases run out
-            free_the_dead(begun.replay, claims=container.claims(), is_dead=is_surely_dead)
-
-    crew = Crew(command, size, told=teller, died=died)
-    with _bar(begun) as bar:
-        watched = Watched(container, begun.replay, total=_total(begun))
-        end = crew.work(stopping=lambda: stop.asked, progress=lambda: watched.draw(bar))
-        bar.to(_ended(watched))
-    return end
-
-
-def _child(begun: "Begun", rate: float | None, max_failures: str | None, yield_above: int) -> list[str]:
-    """The command of a child."""
-    options = {
-        "--last": begun.last,
-        "--rate": rate,
-        "--max-failures": max_failures,
-        "--yield-above": yield_above,
-        "--effects": begun.effects,
-    }
-    given = [(name, str(value)) for name, value in options.items() if value is not None]
-    # -P: no module of the working directory takes the place of one of ours.
-    ours = [sys.executable, "-P", "-m", "interfaces.cli.main"]
-    return [*ours, "replay", "work", str(begun.replay.id), *(part for option in given for part in option)]
-
-
-def _bar(begun: "Begun") -> Any:
-    return output.progress("events replayed", _total(begun))
-
-
-def _total(begun: "Begun") -> int:
-    return begun.replay.count if begun.step is None else begun.step.events
-
-
-def _ended(watched: Any) -> int:
-    found, _ = watched.look()
-    return int(found.ended)
-
-
-class _Stop:
-    """What is called when this process is told to stop, also where it was told before there was anything to stop."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._calls: list[Callable[[], None]] = []
-
-    def __call__(self) -> None:
-        self.asked = True
-        for call in self._calls:
-            call()
-
-    def then(self, call: Callable[[], None]) -> None:
-        """Call this too."""
-        self._calls.append(call)
-        if self.asked:
-            call()
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM stop the work in good order: what has not run is handed back."""
-    stop = _Stop()
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop_at_the_end_of_input(stop: _Stop) -> None:
-    """Nothing is ever written there: it ends when the parent closes it, or dies."""
-    while os.read(sys.stdin.fileno(), 1):  # past Python's buffer, whose lock would be held when the process ends
-        pass
-    stop()
-
-
-def _tell(**said: Any) -> None:
-    """Tell the parent. One that is gone hears nothing; the end of the input says so."""
-    with suppress(OSError, ValueError):
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
-
-
-class _Teller:
-    """Says what a run waits for, when that changes."""
-
-    def __init__(self, replay_id: int) -> None:
-        self._id = replay_id
-        self._said = "go"
-
-    def __call__(self, what: str, detail: str) -> None:
-        from infrastructure.settings import typed
-
-        if what == "died":
-            output.say(f"{detail}; another takes its place, and its work")
-            return
-        if what == self._said:
-            return
-        self._said = what
-        sentences = {
-            "go": "goes on",
-            "paused": f"paused: waits; go on with: {typed(f'replay resume {self._id}')}",
-            "live": f"live traffic goes first: waits; {detail}",
-            "away": f"waits up to five minutes for the database: {detail}",
-        }
-        output.say(sentences[what])
 
 
 def _confirm_live(container: "Container", replay_id: int, *, yes: bool) -> None:

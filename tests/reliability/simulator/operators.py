@@ -54,4 +54,6 @@ class Replayer(Process):
 
     def _rebuild(self) -> None:
         container = self.container
-        rebuild_index(builder=container.index_builder(sleep=self.loop.pause), auditor=container.auditor())
+        engine_of = container.engine_of()
+        builder = container.index_builder(sleep=self.loop.pause, engine_of=lambda work: self.tuned(engine_of(work)))
+        rebuild_index(builder=builder, auditor=container.auditor())

@@ -98,6 +98,7 @@ class Process(Actor, ABC):
             owner_kind=providers.Object(self.name),
             subscriptions=providers.Object(self.site.subscriptions),
             new_id=providers.Callable(self.site.new_id),
+            rest=providers.Object(0.0),  # it would be one in real time
         )
         self.begin(store, heart, journal)
 

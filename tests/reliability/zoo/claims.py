@@ -130,8 +130,8 @@ def _no_deaths(patch: pytest.MonkeyPatch) -> None:
 
 @bug("deaths are not counted in the database", shows="was not done after|work is left", parts=("killer",))
 def _no_deaths_on_sql(patch: pytest.MonkeyPatch) -> None:
-    def take_due(connection: Any, subscription: Any, owner: str) -> Claim | None:
-        claim = original(connection, subscription, owner)
+    def take_due(connection: Any, subscription: Any, owner: str, cursor: int) -> Claim | None:
+        claim = original(connection, subscription, owner, cursor)
         if claim is not None:
             table = sql_claims.ClaimRow
             connection.execute(sql_claims.update(table).where(table.id == claim.id).values(deaths=0))

@@ -1,10 +1,10 @@
 """Bugs of the door and of the logs: keys, versions, bytes, positions, answers."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from application.appender import Appender
 from application.appending import judge

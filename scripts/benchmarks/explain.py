@@ -1,31 +1,29 @@
 """How long `explain` takes among 1,000,000 stored events; see docs/performance.md."""
 
 import json
-import os
 import random
 import sqlite3
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import fields
 from typing import Any
 
 import psycopg
+from msgspec.structs import asdict
 from sqlalchemy import make_url
 
 from application.ports.context_log import RecordedContext
 from domain.events import NewEvent, RecordedEvent, derived_id
-from infrastructure import logging
 from infrastructure.ids import new_id
-from scripts.benchmarks import container_of, month_bodies
+from scripts.benchmarks import flights
+from scripts.benchmarks.stores import opened
 
 LOOKS = 200
 _WIDE = 250
 """Events that one event caused: more than are told of."""
-_EVENT_COLUMNS = [*(field.name for field in fields(RecordedEvent)), "direct"]
-_CONTEXT_COLUMNS = [field.name for field in fields(RecordedContext)]
+_EVENT_COLUMNS = [*RecordedEvent.__struct_fields__, "direct"]
+_CONTEXT_COLUMNS = RecordedContext.__struct_fields__
 
 
 def measure_explain(databases: list[str], events: int) -> None:
@@ -56,32 +54,23 @@ _ROOT, _DEEP = 1000, 2000
 
 def _filled(database: str, events: int, stack: ExitStack) -> Any:
     """The stores with so many flights and as many contexts, written past the service."""
-    logging.configure("json", "warning")
-    environment = {"PLAYHEAD_HOME": stack.enter_context(tempfile.TemporaryDirectory())}
-    if database == "postgres":
-        from tests.postgres_databases import postgres_database  # noqa: PLC0415
-
-        environment["DATABASE_URL"] = stack.enter_context(postgres_database(os.environ["TEST_DATABASE_URL"]))
-    container: Any = container_of(environment)
+    container = opened(database, stack)
     store = container.store()
-    stack.callback(store.close)
-    store.upgrade()
-    store.claims.register(container.subscriptions().values())
     began = time.perf_counter()
-    sent = json.loads(next(line for body in month_bodies() for line in body.splitlines()))
+    sent = json.loads(flights.month()[0])
     data = json.dumps(sent["data"], separators=(",", ":"))
     new = NewEvent(id=new_id(), type=sent["type"], source="nyc", subject=sent["subject"], data=data, route="flights")
     store.events.append([new])
     container.engine().turn("flights", seconds=60)
     event, [context] = store.events.get(new.id), store.contexts.of_event(1)
-    fill = _fill_postgres if database == "postgres" else _fill_sqlite
-    fill(store.database.url.render_as_string(hide_password=False), event, context, events)
+    write = _fill_postgres if database == "postgres" else _fill_sqlite
+    write(store.database.url.render_as_string(hide_password=False), event, context, events)
     print(f"{database:9} filled in {time.perf_counter() - began:.0f} s")
     return container
 
 
 def _events(event: RecordedEvent, events: int) -> Iterator[list[Any]]:
-    known = {field.name: getattr(event, field.name) for field in fields(event)}
+    known = asdict(event)
     for position in range(2, events + 1):
         cause, depth = None, 0
         if _ROOT < position <= _ROOT + _WIDE:
@@ -96,7 +85,7 @@ def _events(event: RecordedEvent, events: int) -> Iterator[list[Any]]:
 
 
 def _contexts(context: RecordedContext, event_id: str, events: int) -> Iterator[list[Any]]:
-    known = {field.name: getattr(context, field.name) for field in fields(context)}
+    known = asdict(context)
     for position in range(2, events + 1):
         text = context.context.replace(event_id, _id(position))
         row = known | {"position": position, "event_position": position, "context": text}

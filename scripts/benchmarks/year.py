@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from application.subscription import Selection
 from application.use_cases.promoting import promote_replay
 from application.use_cases.replay import get_replay
 from domain.context import digest_of
-from domain.events import NewEvent, parse_time
 from infrastructure import logging
-from infrastructure.ids import new_id
-from scripts.benchmarks import BIN, container_of, environment_of, month_bodies, spread
+from scripts.benchmarks import flights
+from scripts.benchmarks.figures import spread
+from scripts.benchmarks.site import BIN, container_of, environment_of
 
 MONTHS = 12
 PROCESSES = 2
@@ -32,9 +31,7 @@ def measure_year(modes: list[str], rounds: int, months: int) -> None:
     for mode in modes:
         with ExitStack() as stack:
             home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            environment = dict(environment_of(mode, home, stack))
-            # The index is no part of a replay.
-            environment.pop("ELASTICSEARCH_URL", None)
+            environment = environment_of(mode, home, stack, search=False)
             events = _fill(environment, months)
             rows = [_round(environment, events) for _ in range(rounds)]
             for row in rows:
@@ -54,24 +51,8 @@ def _fill(environment: Mapping[str, str], months: int) -> int:
     """Append the month again and again, each time shifted by 31 days."""
     subprocess.run([BIN / "playhead", "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL)
     container: Any = container_of(environment)
-    sent = [json.loads(line) for body in month_bodies() for line in body.splitlines()]
-    texts = [json.dumps(each["data"], separators=(",", ":")) for each in sent]
-    for month in range(months):
-        for begin in range(0, len(sent), 500):
-            container.events().append(
-                [
-                    NewEvent(
-                        id=new_id(),
-                        type=each["type"],
-                        source="nyc",
-                        subject=each["subject"],
-                        time=parse_time(each["time"]) + timedelta(days=31 * month),
-                        data=text,
-                        route="flights",
-                    )
-                    for each, text in zip(sent[begin : begin + 500], texts[begin : begin + 500], strict=True)
-                ]
-            )
+    for batch in flights.new_events(months):
+        container.events().append(batch)
     head: int = container.events().head()
     container.store().close()
     return head

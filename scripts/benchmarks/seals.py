@@ -1,10 +1,8 @@
 """What sealing costs, and how long it takes to verify 100,000 events and their contexts; see docs/performance.md."""
 
 import json
-import os
 import resource
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -13,30 +11,28 @@ from sqlalchemy import insert
 
 from application.use_cases.sealing import LOGS, SEALING, seal_next
 from application.use_cases.verifying import VerifyLogs, verify
-from domain.events import NewEvent
-from infrastructure import logging
 from infrastructure.sql.models import SubscriptionRow
-from scripts.benchmarks import container_of, month_bodies, one_month, spread
+from scripts.benchmarks.bulk import one_run
+from scripts.benchmarks.figures import spread
+from scripts.benchmarks.stores import fill, opened
 
 EVENTS = 100_000
 
 
 def measure_seals(modes: list[str], rounds: int) -> None:
     measure_verify(["sqlite", "postgres"] if "scale" in modes else ["sqlite"])
-    bodies = month_bodies()
     for mode in modes:
         rounds_of: dict[str, list[dict[str, float]]] = {"with": [], "without": []}
         for number in range(rounds):
             # Interleaved, and in turn the first: machines drift.
             for name in sorted(rounds_of, reverse=bool(number % 2)):
                 began = _seconds_of_children()
-                with ExitStack() as stack:
-                    figures = one_month(mode, bodies, stack, prepare=_PREPARE[name])
+                figures = one_run(mode, prepare=_PREPARE[name])
                 figures["cpu_seconds"] = round(_seconds_of_children() - began, 2)
                 rounds_of[name].append(figures)
                 print(f"round {number + 1} {mode} {name} sealing: {json.dumps(figures)}", file=sys.stderr)
         for name, found in rounds_of.items():
-            rate, cpu = ([each[figure] for each in found] for figure in ("events_per_second", "cpu_seconds"))
+            rate, cpu = ([each[figure] for each in found] for figure in ("events/s", "cpu_seconds"))
             print(f"{mode:9} {name:7} sealing: {spread(rate, 0)} events/s; {spread(cpu, 2)} s of CPU in our processes")
 
 
@@ -59,7 +55,9 @@ _PREPARE = {"with": lambda _: None, "without": _no_sealing}
 def measure_verify(databases: list[str]) -> None:
     for database in databases:
         with ExitStack() as stack:
-            store = _filled(database, stack)
+            container = opened(database, stack)
+            fill(container, EVENTS)
+            store = container.store()
             seconds = _seal(store)
             print(f"{database:9} {EVENTS:,} events and as many contexts sealed: {seconds:.2f} s of work")
             for name, logs in (("events", LOGS[:1]), ("both logs", LOGS)):
@@ -70,34 +68,6 @@ def measure_verify(databases: list[str]) -> None:
                     taken.append(time.perf_counter() - began)
                     assert all(each.verified == EVENTS and not each.findings for each in found)
                 print(f"{database:9} verify, {name}: {spread(taken, 2)} s")
-
-
-def _filled(database: str, stack: ExitStack) -> Any:
-    """A store of the month's flights, over and over, each with the context that its pipeline makes."""
-    from infrastructure.ids import new_id  # noqa: PLC0415
-
-    logging.configure("json", "warning")
-    environment = {"PLAYHEAD_HOME": stack.enter_context(tempfile.TemporaryDirectory())}
-    if database == "postgres":
-        from tests.postgres_databases import postgres_database  # noqa: PLC0415
-
-        environment["DATABASE_URL"] = stack.enter_context(postgres_database(os.environ["TEST_DATABASE_URL"]))
-    container: Any = container_of(environment)
-    store = container.store()
-    stack.callback(store.close)
-    store.upgrade()
-    store.claims.register(container.subscriptions().values())
-    flights = [json.loads(line) for body in month_bodies() for line in body.splitlines()]
-    for begin in range(0, EVENTS, 500):
-        chosen = [flights[(begin + number) % len(flights)] for number in range(500)]
-        store.events.append([_flight(each, new_id()) for each in chosen])
-        container.engine().turn("flights", seconds=60)
-    return store
-
-
-def _flight(sent: dict[str, Any], event_id: str) -> NewEvent:
-    data = json.dumps(sent["data"], separators=(",", ":"))
-    return NewEvent(id=event_id, type=sent["type"], source="nyc", subject=sent["subject"], data=data, route="flights")
 
 
 def _seal(store: Any) -> float:

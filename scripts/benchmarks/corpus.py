@@ -9,7 +9,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from scripts.benchmarks import BIN, MONTH, PATIENCE, _free_port, spread
+from scripts.benchmarks.figures import spread
+from scripts.benchmarks.flights import MONTH
+from scripts.benchmarks.site import BIN, PATIENCE, free_port
 
 CONTEXTS = 27_630
 PER_SHAPE = 5_000
@@ -44,7 +46,7 @@ def measure_corpus(rounds: int) -> None:
 
 def _fill(home: Path, environment: dict[str, str]) -> None:
     """Have an embedded service make a result of every flight."""
-    port = str(_free_port())
+    port = str(free_port())
     service = subprocess.Popen([BIN / "playhead", "dev", "--port", port], env=environment, stderr=subprocess.DEVNULL)
     try:
         send = [BIN / "playhead", "send", MONTH, "--url", f"http://127.0.0.1:{port}"]
