@@ -26,7 +26,7 @@ def new_id() -> str:
         if not _drawn:
             _drawn.extend(_DRAW.unpack(os.urandom(_DRAW.size)))
         random = _drawn.pop() & 0x3FFF_FFFF_FFFF_FFFF
-    digits = f"{tick >> 12:012x}7{tick & 0xFFF:03x}{0x8000_0000_0000_0000 | random:016x}"
+    digits = (tick >> 12 << 80 | 7 << 76 | (tick & 0xFFF) << 64 | 2 << 62 | random).to_bytes(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

@@ -7,6 +7,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, delete, insert, update
 
 from application.ports.claims import Claim, Completion
+from infrastructure.sql.arrays import Arrays
 from infrastructure.sql.context_log import append_contexts
 from infrastructure.sql.engine import DatabaseNow
 from infrastructure.sql.models import ClaimRow, SubscriptionRow
@@ -40,7 +41,7 @@ def complete_on_sqlite(connection: Connection, claim: Claim, completion: Complet
     return True
 
 
-_ARRAYS = {
+_TYPES = {
     "event_position": "bigint",
     "pipeline": "text",
     "generation": "integer",
@@ -52,11 +53,8 @@ _ARRAYS = {
     "failure": "text",
     "calls": "boolean",
 }
-"""The arrays that `complete_claim` takes, in its order: an attribute of the contexts, and its type."""
-_COMPLETE = (
-    "SELECT complete_claim(%(id)s, %(fence)s, %(requeues)s::json, %(hold)s, "
-    f"{', '.join(f'%({name})b::{type_}[]' for name, type_ in _ARRAYS.items())})"
-)
+_ARRAYS = Arrays({name: (type_, attrgetter(name)) for name, type_ in _TYPES.items()})
+_COMPLETE = f"SELECT complete_claim(%(id)s, %(fence)s, %(requeues)s::json, %(hold)s, {_ARRAYS.places})"
 
 
 def complete_on_postgres(connection: Connection, claim: Claim, completion: Completion) -> bool:
@@ -71,5 +69,4 @@ def complete_on_postgres(connection: Connection, claim: Claim, completion: Compl
         "requeues": to_json(requeues).decode(),
         "hold": completion.hold,
     }
-    columns = {name: list(map(attrgetter(name), completion.contexts)) for name in _ARRAYS}
-    return bool(connection.exec_driver_sql(_COMPLETE, parameters | columns).scalar_one())
+    return bool(connection.exec_driver_sql(_COMPLETE, parameters | _ARRAYS.of(completion.contexts)).scalar_one())

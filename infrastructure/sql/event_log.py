@@ -1,6 +1,6 @@
 """The event log on SQL: one server call an append on PostgreSQL, the same steps under the writer lock on SQLite."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
@@ -16,6 +16,7 @@ from application.ports.event_log import EventLog, Shape, Verdict
 from application.subscription import Selection
 from domain.errors import AtomicRefused
 from domain.events import NewEvent, RecordedEvent, attributes_from_json
+from infrastructure.sql.arrays import Arrays
 from infrastructure.sql.engine import Database, DatabaseNow
 from infrastructure.sql.models import ClaimRow, EventRow, HeadRow, utc_text
 from infrastructure.sql.repository import GenericRepository
@@ -180,10 +181,7 @@ class SqlEventLog(EventLog):
 
 
 def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:
-    columns = {name: list(map(read, events)) for name, (_, read) in _ARRAYS.items()}
-    # No array is one of nulls, and costs nothing.
-    arrays = {name: column if any(value is not None for value in column) else None for name, column in columns.items()}
-    rows = connection.exec_driver_sql(_APPEND, arrays | {"atomic": atomic}).all()
+    rows = connection.exec_driver_sql(_APPEND, _ARRAYS.of(events) | {"atomic": atomic}).all()
     [head] = [row.at_position for row in rows if row.item == 0]
     unlike = {row.item: row for row in rows}
     verdicts: list[Verdict] = []
@@ -202,27 +200,27 @@ def _append_postgres(connection: Connection, events: Sequence[NewEvent], *, atom
     return verdicts
 
 
-_ARRAYS: Mapping[str, tuple[str, Callable[[NewEvent], Any]]] = {
-    "ids": ("text[]::uuid", attrgetter("id")),
-    "types": ("text", attrgetter("type")),
-    "sources": ("text", attrgetter("source")),
-    "subjects": ("text", attrgetter("subject")),
-    "times": ("timestamptz", attrgetter("time")),
-    "routes": ("text", attrgetter("route")),
-    "lanes": ("smallint", attrgetter("lane")),
-    "data": ("text", attrgetter("data")),
-    "keys": ("text", attrgetter("key")),
-    "body_digests": ("text", attrgetter("body_digest")),
-    "expected_versions": ("bigint", attrgetter("expected_version")),
-    "not_befores": ("timestamptz", attrgetter("not_before")),
-    "schema_versions": ("integer", attrgetter("schema_version")),
-    "causes": ("text[]::uuid", attrgetter("cause")),
-    "depths": ("smallint", attrgetter("depth")),
-    "attributes": ("text", lambda event: _attributes(event.attributes)),
-}
-"""The arrays that `append_events` takes, in its order: their type, and what an event has there."""
-_PLACES = ", ".join(f"%({name})b::{type_}[]" for name, (type_, _) in _ARRAYS.items())
-_APPEND = f"SELECT item, verdict, event_id, at_position, twin_of FROM append_events({_PLACES}, %(atomic)s)"  # noqa: S608  # our own names
+_ARRAYS = Arrays(
+    {
+        "ids": ("text[]::uuid", attrgetter("id")),
+        "types": ("text", attrgetter("type")),
+        "sources": ("text", attrgetter("source")),
+        "subjects": ("text", attrgetter("subject")),
+        "times": ("timestamptz", attrgetter("time")),
+        "routes": ("text", attrgetter("route")),
+        "lanes": ("smallint", attrgetter("lane")),
+        "data": ("text", attrgetter("data")),
+        "keys": ("text", attrgetter("key")),
+        "body_digests": ("text", attrgetter("body_digest")),
+        "expected_versions": ("bigint", attrgetter("expected_version")),
+        "not_befores": ("timestamptz", attrgetter("not_before")),
+        "schema_versions": ("integer", attrgetter("schema_version")),
+        "causes": ("text[]::uuid", attrgetter("cause")),
+        "depths": ("smallint", attrgetter("depth")),
+        "attributes": ("text", lambda event: _attributes(event.attributes)),
+    }
+)
+_APPEND = f"SELECT item, verdict, event_id, at_position, twin_of FROM append_events({_ARRAYS.places}, %(atomic)s)"  # noqa: S608  # our own names
 
 
 def _append_sqlite(connection: Connection, events: Sequence[NewEvent], *, atomic: bool) -> list[Verdict]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -67,7 +66,7 @@ def test_a_context_is_read_back_without_loss(data, run):
     context = context.at("first").with_output("first", {"data": [TRAP_TEXT, {"data": 1.5}], "x": None})
     context = context.declare(EmitEvent(type="t", data={"a": TRAP_TEXT, "data": {"data": 1}}, subject=',"data":'))
     context = context.declare(IndexDocument(document={"data": TRAP_TEXT, "n": 10**30}))
-    context = replace(context, run=run, node="")
+    context = structs.replace(context, run=run, node="")
 
     read = TaskContext.from_json(context.json)
 
