@@ -38,7 +38,7 @@ class Effect(Struct, frozen=True, kw_only=True):
 
     def members(self) -> dict[str, Any]:
         """The effect as JSON members."""
-        return {"kind": self.kind, **{name: getattr(self, name) for name in self.__struct_fields__}}
+        return {"kind": self.kind, **structs.asdict(self)}
 
 
 class IndexDocument(Effect, frozen=True, kw_only=True):
