@@ -81,6 +81,25 @@ def test_an_event_without_optional_parts_is_read_back_without_them(store: Store)
     assert found.attributes == {}
 
 
+def test_what_the_events_of_an_append_share_lack_or_have_apart_is_each_ones_own(store: Store):
+    some = {"cause": event_id(7), "attributes": {"n": 1}, "time": datetime(2026, 2, 3, tzinfo=UTC), "depth": 1}
+    alike = NewEventFactory.build_batch(3, subject="one", data="1", **some)
+    some_without = [NewEventFactory(subject="one", data="1"), *alike, NewEventFactory(subject="one", data="1")]
+    apart = [NewEventFactory(type=f"t{number}", source=f"s{number}", schema_version=number) for number in (1, 2)]
+    for batch in (alike, [replace(event, id=event_id(10**6 + i)) for i, event in enumerate(some_without)], apart):
+        head = store.events.head()
+        store.events.append(batch)
+        found = store.events.read(Selection(after=head), limit=9)
+
+        names = ("id", "type", "source", "subject", "data", "schema_version", "cause", "depth", "attributes", "lane")
+        assert [[getattr(event, name) for name in names] for event in found] == [
+            [getattr(event, name) for name in names] for event in batch
+        ]
+        assert [event.time for event in found] == [
+            event.time or found[at].recorded_at for at, event in enumerate(batch)
+        ]
+
+
 def test_an_event_without_a_time_happened_when_it_was_recorded(store: Store):
     with_time = store.events.get(append(store, time=EPOCH).id)
     without = store.events.get(append(store).id)

@@ -167,6 +167,17 @@ def test_a_change_is_a_new_context():
         context.outputs = {}
 
 
+def test_contexts_are_equal_by_what_is_stored_of_them():
+    context = context_of(data="1").with_output("n", 1)
+
+    assert structs.replace(context, data="as another schema reads it", node="n") == context
+    assert context.with_output("n", 2) != context
+    assert context.ended(RUN) != context
+    assert context != context.outputs
+    with pytest.raises(TypeError):
+        hash(context)
+
+
 class Total(BaseModel):
     amount: float
     at: datetime
