@@ -28,6 +28,8 @@ TURN_SECONDS = 5.0
 """How long one ring of the bell makes a worker work."""
 MAX_REST_SECONDS = 0.1
 """How long a turn that has caught up rests at the most; so much later an event of a steady stream is claimed."""
+CAUGHT_UP_SECONDS = 0.1
+"""After how long a turn that has caught up, and mostly rests, ends where other work is due."""
 HAND_BACK_SECONDS = 5.0
 """After how long rows that this process cannot handle yet are due again."""
 
@@ -119,9 +121,9 @@ class Engine:
         A turn whose first claim leaves work behind rings before it runs, and so does the turn that this wakes, so
         that one ring wakes as many workers as there is work; a turn that ends with work left rings again. In order
         there is nothing for a second worker to do. A subscription with a limit has one claim a turn, and so has one
-        that gives way while that for which it does is due: a backlog of the index keeps no event waiting. In the
-        background nothing is rung, and what comes meanwhile is left for the next turn. A name that this process has
-        not loaded is no work.
+        that gives way while that for which it does is due: a backlog of the index keeps no event waiting. A turn that
+        has caught up, and rests, lasts 0.1 s where other work is due. In the background nothing is rung, and what comes
+        meanwhile is left for the next turn. A name that this process has not loaded is no work.
 
         Raises:
             Unavailable: the database, or what the work needs, cannot be reached.
@@ -131,12 +133,11 @@ class Engine:
             work.begin()
         self._hand_back_owed()
         background = work is not None and work.subscription.background
-        end = self.clock() + seconds
+        began = self.clock()
         worked, more = 0, False
         taken_at: float | None = None
         while work is not None and not self._stop.is_set():
-            over = self.clock() >= end or work.subscription.limit is not None
-            if worked and (over or self._gives_way(work.subscription)):
+            if worked and self._is_over(work.subscription, self.clock() - began, seconds, caught_up=not more):
                 if not background:
                     self.dispatcher.ring(name)
                 break
@@ -171,10 +172,18 @@ class Engine:
         self.pulse.beat()
         return seen
 
-    def _gives_way(self, subscription: Subscription) -> bool:
-        """Whether work is due that goes before another claim of a subscription in this turn."""
-        names = [name for name, work in self.works.items() if subscription.gives_way_to(work.subscription)]
-        return bool(names) and any(backlog.has_due for backlog in self.claims.backlog(names).values())
+    def _is_over(self, subscription: Subscription, lasted: float, seconds: float, *, caught_up: bool) -> bool:
+        """Whether a turn that has worked a claim takes no other, be there work for it or not."""
+        if lasted >= seconds or subscription.limit is not None:
+            return True
+        rests = bool(self.rest) and caught_up and lasted >= CAUGHT_UP_SECONDS
+        goes_before = [
+            name
+            for name, work in self.works.items()
+            if subscription.gives_way_to(work.subscription)
+            or (rests and name != subscription.name and not work.subscription.background)
+        ]
+        return bool(goes_before) and any(backlog.has_due for backlog in self.claims.backlog(goes_before).values())
 
     @property
     def stopping(self) -> bool:

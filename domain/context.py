@@ -15,7 +15,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
-from domain.effects import Effect, effect_from_members
+from domain.effects import KINDS, Effect, effect_from_members
 from domain.errors import PermanentError
 from domain.events import RecordedEvent, derived_id
 
@@ -106,8 +106,11 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
 
         Raises:
             PermanentError: a value of the effect has no JSON form, or holds NaN or an infinity; or the effect could
-                never be carried out, such as a call to what is no URL.
+                never be carried out, such as a call to what is no URL, or a kind of the caller's own.
         """
+        if KINDS.get(getattr(effect, "kind", "")) is not type(effect):
+            known = ", ".join(kind.__name__ for kind in KINDS.values())
+            raise PermanentError(f"{type(effect).__name__} is no effect: they are {known}, and no class made of them.")
         ordinal = sum(other.node == self.node for other in self.effects) if self.effects else 0
         own = effect.__struct_fields__[_DECLARERS:]
         values = {name: _plain(self.node, getattr(effect, name)) for name in own}

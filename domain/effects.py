@@ -147,12 +147,13 @@ class Email(Call, frozen=True, kw_only=True):
 
 CALLS = frozenset[type[Effect]]({HttpCall, Email})
 """The kinds of calls."""
-_KINDS: dict[str, type[Effect]] = {effect.kind: effect for effect in (IndexDocument, EmitEvent, HttpCall, Email)}
+KINDS: Mapping[str, type[Effect]] = {effect.kind: effect for effect in (IndexDocument, EmitEvent, HttpCall, Email)}
+"""Every kind there is, by its name."""
 
 
 def effect_from_members(members: Mapping[str, Any]) -> Effect:
     """Rebuild an effect from its JSON members."""
-    kind = _KINDS[members["kind"]]
+    kind = KINDS[members["kind"]]
     return kind(**{name: members[name] for name in kind.__struct_fields__})
 
 

@@ -12,7 +12,7 @@ MAX_DEPTH = 64
 """Objects and arrays in each other. The envelope of an event, and the array of a batch, do not count."""
 MAX_DIGITS = 400
 MAX_WALK = 2**20
-"""Characters. An event is no longer, and a walk over more would take seconds."""
+"""Characters of a text that is explained. An event is no longer, and a walk over more would take seconds."""
 
 LONG_NUMBER = re.compile(rf"(?<!\d)\d{{{MAX_DIGITS + 1}}}")
 
@@ -33,6 +33,8 @@ def malformed(message: str, path: Sequence[str] = ()) -> NoReturn:
 
 def explain(text: str, index: int, path: Sequence[str], levels: int) -> NoReturn:
     """Walk a text that the fast decoder refused, to raise with a pointer to the place."""
+    if len(text) - index > MAX_WALK:
+        malformed("The text is not strict JSON, and too long to say where.", path)
     end = walk(text, index, path, levels)
     malformed(f"There is more text after the JSON value, at character {end}.", path)
 
@@ -43,8 +45,6 @@ def walk(text: str, index: int, path: Sequence[str], levels: int) -> int:
     Raises:
         MalformedJson: with a pointer to the first thing that is wrong.
     """
-    if len(text) - index > MAX_WALK:
-        malformed("The text is not strict JSON, and too long to say where.", path)
     return _walk(text, index, list(path), levels)
 
 

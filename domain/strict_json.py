@@ -21,12 +21,16 @@ from domain.json_faults import MAX_DEPTH, explain, malformed, skip, walk
 
 _BLANKS = " \t\n\r"
 _FOLDED = bytes.maketrans(b"123456789+E[", b"0000000000e{")
-_MANY_DIGITS = b"0" * 100
+_MANY_DIGITS = b"0" * 209
+"""A number with fewer digits, and an exponent of two at the most, is one that a double holds."""
 _HUGE = re.compile(r"(?:^|[\[:,\s])-?\d[\d.]*[eE]\+?\d{3}")
 """A number that may be larger than any double."""
 _LENIENT = JSONDecoder()
 _MEMBERS = Decoder(dict[str, Raw])
 _ELEMENTS = Decoder(list[Raw])
+_COUNTER = JSONDecoder(strict=False, parse_int=float)
+_COMMAS = 8
+"""An element's, on average. Where there are more, there may be millions of small elements: they are counted first."""
 
 
 def text_of(body: bytes) -> str:
@@ -76,11 +80,13 @@ def elements(text: str, most: int | None = None) -> list[str]:
     if not text.lstrip(_BLANKS).startswith("["):
         malformed("The body must be a JSON array.")
     try:
-        found = [str(raw, "utf-8") for raw in _ELEMENTS.decode(text)]
-    except (DecodeError, UnicodeError, RecursionError):
+        if most is not None and text.count(",") > most * _COMMAS:
+            _count(text, most)
+        raws = _ELEMENTS.decode(text)
+        _require_at_most(most, len(raws))
+        return [str(raw, "utf-8") for raw in raws]
+    except (ValueError, DecodeError, RecursionError):
         _explain_array(text, most)
-    _require_at_most(most, len(found))
-    return found
 
 
 def _read(text: str, path: Sequence[str], levels: int) -> Any:
@@ -113,6 +119,22 @@ def _is_deeper(value: Any, levels: int) -> bool:
 def _require_at_most(most: int | None, found: int) -> None:
     if most is not None and found > most:
         raise TooLarge(f"The array has more than {most:,} elements. Send them in parts.")
+
+
+def _count(text: str, most: int) -> None:
+    """Count the elements of an array one by one, so that no more than one of them is held.
+
+    Raises:
+        TooLarge: there are more than `most`.
+        ValueError, RecursionError: it is no JSON.
+    """
+    index, number = skip(text, text.index("[") + 1), 0
+    while not text.startswith("]", index):
+        _, end = _COUNTER.raw_decode(text, index)
+        number, index = number + 1, skip(text, end)
+        _require_at_most(most, number)
+        if text.startswith(",", index):
+            index = skip(text, index + 1)
 
 
 def _explain_array(text: str, most: int | None) -> NoReturn:

@@ -14,6 +14,14 @@ class LogIds(Protocol):
         """The id that a log has now."""
         ...
 
+    def require_writable(self) -> None:
+        """Make sure that this store takes writes, and so has the newest state of its logs.
+
+        Raises:
+            Unavailable: it is a standby, which may be behind. By what it has nothing outside is judged or changed.
+        """
+        ...
+
     def renew(self, ids: Mapping[Log, str]) -> list[Restore]:
         """Give logs new ids in one commit; each change is kept with where the log was, and is never changed."""
         ...

@@ -104,8 +104,9 @@ class IndexBuilder:
         subscription puts it, as into every other index.
 
         Raises:
-            Unavailable: a store or the index cannot be reached; begun again, it goes on where it was.
+            Unavailable: a store or the index cannot be reached, or is a standby; begun again, it goes on where it was.
         """
+        self.log_ids.require_writable()
         log_id = self.log_ids.of(LOG)
         begun = [each for each in self.index.indices() if shows(each, log_id, view, whole=False)]
         made = begun[0] if begun else self.index.make(self.fields, Label(log_id=log_id, view=tuple(view), whole=False))

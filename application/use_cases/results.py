@@ -62,10 +62,11 @@ class Indexer:
         did not live to end is ended.
 
         Raises:
-            Unavailable: the index cannot be reached.
+            Unavailable: the index cannot be reached, or the log is a standby's, which may be behind it.
             RebuildNeeded: it shows another log, or what this one no longer has.
             Misconfigured: a field exists with another type.
         """
+        self.log_ids.require_writable()
         log_id = self.log_ids.of(LOG)
         self.index.open(self.fields, anew=self._begin_anew)
         view = self.promotions.current().promoted
@@ -242,12 +243,16 @@ class Found:
 
 
 def search(query: SearchQuery, *, index: SearchIndex, claims: Claims, log_ids: LogIds, promotions: Promotions) -> Found:
-    """Answer a query from the index. If a promotion was not ended by the process that began it, it is ended here."""
+    """Answer a query from the index. If a promotion was not ended by the process that began it, it is ended here.
+
+    Not so where the store is a standby: it may not have heard of the promotion that the index shows.
+    """
     answer, log_id, view = index.search(query), log_ids.of(LOG), promotions.current().promoted
     if (
         answer.label is not None
         and answer.label.log_id == log_id
         and answer.label.view != view
+        and _is_writable(log_ids)
         and serve_view(view, index=index, log_id=log_id)
     ):
         answer = index.search(query)
@@ -258,6 +263,14 @@ def search(query: SearchQuery, *, index: SearchIndex, claims: Claims, log_ids: L
         view=answer.label.view if answer.label else view,
         warning=_warning(answer.label, log_id, view),
     )
+
+
+def _is_writable(log_ids: LogIds) -> bool:
+    try:
+        log_ids.require_writable()
+    except Unavailable:
+        return False
+    return True
 
 
 def _warning(label: Label | None, log_id: str, view: Sequence[int]) -> str | None:

@@ -86,11 +86,15 @@ def make_or_extend(
 
 
 def holds_nothing(client: Elasticsearch, alias: str) -> bool:
-    """Whether the index is known to hold no document; one of which a shard has not started yet is not known."""
-    if client.cluster.health(index=alias)["status"] == "red":
-        return False
-    counted = client.indices.stats(index=alias, metric="docs")["_all"]["primaries"].get("docs")
-    return counted is not None and bool(counted["count"] == 0)
+    """Whether the index is known to hold no document; one of which a shard has not started yet is not known.
+
+    Asked of the index alone: the health of the cluster is told only to who may monitor the cluster.
+    """
+    [(name, known)] = client.indices.get_settings(index=alias, flat_settings=True).items()
+    found = client.indices.stats(index=alias, metric="docs", level="shards")["indices"].get(name, {}).get("shards", {})
+    copies = [copy for shard in found.values() for copy in shard]
+    primaries = [copy["docs"]["count"] for copy in copies if copy["routing"]["primary"] and "docs" in copy]
+    return len(primaries) == int(known["settings"]["index.number_of_shards"]) and not any(primaries)
 
 
 def make_beside(

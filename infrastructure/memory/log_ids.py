@@ -18,6 +18,9 @@ class MemoryLogIds(LogIds):
         with self._tables.lock:
             return self._tables.log_ids[log]
 
+    def require_writable(self) -> None:
+        """It always is."""
+
     def renew(self, ids: Mapping[Log, str]) -> list[Restore]:
         tables = self._tables
         with tables.lock:

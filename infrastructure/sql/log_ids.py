@@ -23,6 +23,11 @@ class SqlLogIds(LogIds):
         with self._database.reading() as connection:
             return connection.execute(select(HeadRow.log_id).where(HeadRow.log == log)).scalar_one()
 
+    def require_writable(self) -> None:
+        with self._database.writing() as connection:
+            # The weakest lock there is, in the way of no append; a standby refuses any.
+            connection.execute(select(HeadRow.log).with_for_update(read=True, key_share=True))
+
     def renew(self, ids: Mapping[Log, str]) -> list[Restore]:
         with self._database.writing() as connection:
             return [_renew(connection, log, ids[log]) for log in sorted(ids)]

@@ -118,6 +118,7 @@ def test_a_log_that_gets_a_new_id_keeps_where_it_was(store: Store):
     assert before["events"] != before["task_contexts"]
     assert store.log_ids.restores("events") == []
     store.seals.append(seal(1, 2))
+    store.log_ids.require_writable()
     made = store.log_ids.renew({"task_contexts": event_id(1), "events": event_id(2)})
     assert store.log_ids.of("events") == store.seals.ends("events").log_id == event_id(2)
     [restore] = store.log_ids.restores("events")

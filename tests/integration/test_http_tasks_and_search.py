@@ -1,7 +1,6 @@
 """GET /tasks/{task_id}, and GET and POST /search."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 
 from domain.registry import PipelineRegistry
 from playhead import PermanentError, Pipeline, Retry, TaskContext, TransientError, node
+from tests.end_to_end.processes import wait_until
 from tests.integration.http import Http, event, flight, pointers, problem, served
 
 WAIT = {"prefer": "wait=20"}
@@ -28,15 +28,6 @@ def judge(context: TaskContext) -> str:
     if context.data.fails == "for good":
         raise PermanentError("no such article")
     return "good"
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """Wait for what a condition answers when it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture
@@ -75,7 +66,7 @@ def test_a_task_that_failed_says_why_and_shows_no_stack(orders: Http):
 
 def test_a_task_that_is_tried_again_says_why_and_when(orders: Http):
     task_id = orders.post(order("now")).json()["task_id"]
-    task = until(lambda: (found := orders.get(f"/tasks/{task_id}").json())["state"] == "RETRY" and found)
+    task = wait_until(lambda: (found := orders.get(f"/tasks/{task_id}").json())["state"] == "RETRY" and found)
 
     assert (task["status"], task["ready"]) == ("retrying", False)
     assert task["meta"]["exc_type"] == "TransientError"
@@ -94,8 +85,8 @@ def searched(working: Http) -> Http:
     """Five flights, found by the index: delays of 0, 10, … 40 minutes to two airports."""
     flights = [flight(arr_delay=10.0 * number, dest="IAH" if number % 2 else "MIA") for number in range(5)]
     assert working.batch([event(data=data) for data in flights]).status_code == 202
-    until(lambda: working.get("/search").json().get("total") == 5)
-    until(lambda: working.get("/search").json()["index_lag"] == 0)
+    wait_until(lambda: working.get("/search").json().get("total") == 5)
+    wait_until(lambda: working.get("/search").json()["index_lag"] == 0)
     return working
 
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from pydantic import BaseModel
 
 from domain.context import Failure, Run, TaskContext
-from domain.effects import EmitEvent, IndexDocument
+from domain.effects import Call, Effect, EmitEvent, IndexDocument
 from domain.errors import PermanentError
 from tests.factories import RecordedEventFactory
 
@@ -236,3 +236,17 @@ def test_a_declared_time_is_kept_as_text():
     context = context_of().at("n").declare(EmitEvent(type="t", data={}, time=datetime(2026, 1, 1, tzinfo=UTC)))
 
     assert context.effects[0].time == "2026-01-01T00:00:00Z"
+
+
+class Welcome(EmitEvent):
+    """A class of a user's own: `follow-ups` would never look for it."""
+
+
+class Fax(Call, kw_only=True):
+    kind = "fax"
+
+
+@pytest.mark.parametrize("effect", [Welcome(type="t", data={}), Fax(), Effect(), "no effect"])
+def test_an_effect_of_a_kind_that_nothing_carries_out_is_refused(effect):
+    with pytest.raises(PermanentError, match="they are IndexDocument, EmitEvent, HttpCall, Email"):
+        context_of().at("n").declare(effect)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from application.engine import MAX_REST_SECONDS, TURN_SECONDS, Batch, Outcome
+from application.engine import CAUGHT_UP_SECONDS, MAX_REST_SECONDS, TURN_SECONDS, Batch, Outcome
 from application.ports.claims import Claim
-from application.subscription import Selection, Subscription
+from application.subscription import Selection, Subscription, of_pipeline
 from domain.errors import Unavailable
-from tests.factories import NewContextFactory
+from tests.factories import NewContextFactory, NewEventFactory
 from tests.unit.engines import ORDERS, Bench, Passing, completed, failing
 
 
@@ -240,3 +240,32 @@ def test_a_turn_that_has_caught_up_rests_so_that_more_rows_come_together(bench: 
     assert bench.done() == [1, 2, 3]
     assert len(rests) == 2
     assert all(0 < seconds <= MAX_REST_SECONDS for seconds in rests)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside other work"])
+def test_a_turn_that_has_caught_up_with_a_steady_stream_ends_soon_where_other_work_is_due(
+    bench: Bench, *, beside: bool
+) -> None:
+    now = [0.0]
+
+    def handle(batch: Batch) -> Sequence[Outcome]:
+        now[0] += 0.008
+        return completed(batch)
+
+    class Meanwhile(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0.0
+            bench.append(1)
+            return False
+
+    others = [bench.work(of_pipeline("others"))] if beside else []
+    engine = bench.engine(handle, *others, rest=3.0, clock=lambda: now[0])
+    engine._stop = Meanwhile()
+    bench.append(1)
+    bench.store.events.append([NewEventFactory(route="others")])
+
+    engine.turn("orders")
+
+    lasts = CAUGHT_UP_SECONDS if beside else TURN_SECONDS
+    assert lasts <= now[0] < lasts + MAX_REST_SECONDS
+    assert bench.dispatcher.rings == [("orders", None)]

@@ -16,8 +16,10 @@ from application.use_cases.results import Found, Indexer, documents_of, index_la
 from domain.context import TaskContext
 from domain.effects import IndexDocument
 from domain.errors import RebuildNeeded, Unavailable
+from infrastructure.memory.log_ids import MemoryLogIds
 from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
+from infrastructure.memory.tables import MemoryTables, system_clock
 from tests.factories import NewContextFactory, NewEventFactory
 from tests.unit.engines import INDEXING, builder_of, indexer_of
 
@@ -196,6 +198,34 @@ def test_an_index_that_is_ahead_of_its_log_stays_so_when_the_log_grows_past_it(s
         indexer_of(older, index, FIELDS).open()
     with pytest.raises(RebuildNeeded):
         indexer_of(store, index, FIELDS).open()
+
+
+class _StandbyLogIds(MemoryLogIds):
+    def require_writable(self) -> None:
+        raise Unavailable("a standby")
+
+
+def test_a_standby_that_is_behind_judges_and_changes_no_index(store: MemoryStore) -> None:
+    """It has not heard of the contexts that the index shows, nor of the promotion."""
+    log_id = store.log_ids.of("task_contexts")
+    index = MemorySearchIndex()
+    work(store, indexer_of(store, index, FIELDS))
+    index.serve(index.make(FIELDS, Label(log_id=log_id, view=(1,))))
+    tables = MemoryTables(clock=system_clock)
+    tables.log_ids["task_contexts"] = log_id
+    behind = MemoryStore()
+    behind.claims.register([INDEXING])
+    behind.log_ids = _StandbyLogIds(tables)
+
+    with pytest.raises(Unavailable, match="a standby"):
+        indexer_of(behind, index, FIELDS).open()
+    with pytest.raises(Unavailable, match="a standby"):
+        builder_of(behind, index, FIELDS).build(())
+    found = find(behind, index)
+
+    assert found.view == (1,)
+    assert index.state().label == Label(log_id=log_id, view=(1,))
+    assert len(index.indices()) == 2
 
 
 def test_an_empty_index_of_another_log_is_simply_filled(store: MemoryStore) -> None:

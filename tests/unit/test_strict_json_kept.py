@@ -3,10 +3,12 @@
 import json
 import random
 import re
+import tracemalloc
 
 import pytest
 
-from domain.errors import MalformedJson
+from domain.errors import MalformedJson, TooLarge
+from domain.json_faults import MAX_WALK
 from domain.strict_json import decode, elements
 from domain.strict_json import members as values_and_exact_texts
 
@@ -52,6 +54,42 @@ def test_a_good_value_is_kept_exactly_and_read_as_python_reads_it(value):
     assert decode(f" {value}\n") == expected
     assert members(f'{{"before":[], "data" :\t{value} , "after":1}}')["data"] == (expected, value)
     assert elements(f" [ {value} ,{value}]\n") == [value, value]
+
+
+def test_a_long_text_with_many_digits_in_it_is_read():
+    text = json.dumps({"id": DIGITS, "words": "x" * MAX_WALK})
+
+    assert decode(text)["id"] == DIGITS
+
+
+def test_numbers_as_long_as_a_double_holds_are_read_and_no_longer_ones():
+    assert decode("9" * 209 + "e99") == float("9" * 209 + "e99")
+    with pytest.raises(MalformedJson):
+        decode("9" * 210 + "e99")
+
+
+def test_of_an_array_of_too_many_elements_few_are_held_at_a_time():
+    text = "[" + "10," * 1_000_000 + "10]"
+    elements("[1]", 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            elements(text, 50_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 1_000_000
+
+
+def test_an_array_of_few_elements_with_many_commas_is_cut_as_any_other():
+    rows = [f'[{"1," * 20}"a]b",{"9" * 5000}]' for _ in range(3)]
+
+    assert elements(f"[{','.join(rows)}]", 3) == rows
+    with pytest.raises(TooLarge):
+        elements(f"[{','.join(rows)}]", 2)
+    with pytest.raises(MalformedJson):
+        elements(f"[{' '.join(rows)}]", 3)
 
 
 def test_the_envelope_and_the_array_of_a_batch_do_not_count_as_levels():
