@@ -13,7 +13,7 @@ from typing import Any, Self
 from msgspec import Struct
 from msgspec.json import encode
 from msgspec.structs import replace
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from domain.effects import KINDS, Effect, effect_from_members
 from domain.errors import PermanentError
@@ -185,7 +185,10 @@ def _plain(name: str, value: Any) -> Any:
     ):
         return value
     try:
-        return from_json(to_json(value), allow_inf_nan=False)
+        text = to_json(value)
+        if b"null" in text:  # a model writes NaN and infinities so
+            text = to_json(to_jsonable_python(value))
+        return from_json(text, allow_inf_nan=False)
     except (ValueError, RecursionError) as error:
         raise PermanentError(
             f"What node {name!r} made has no JSON form (NaN and infinities have none): {error}"

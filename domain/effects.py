@@ -137,7 +137,8 @@ class Email(Call, frozen=True, kw_only=True):
         if not 1 <= len(self.to) <= MAX_RECIPIENTS:
             raise PermanentError(f"An e-mail goes to 1 to {MAX_RECIPIENTS} addresses, not {len(self.to)}.")
         for address in self.to:
-            if not _ADDRESS.fullmatch(address):
+            # An encoded word, as `=?utf-8?q?a=40b?=`, would be another address where the header is read.
+            if "=?" in address or not _ADDRESS.fullmatch(address):
                 raise PermanentError(f"{address[:100]!r} is not an e-mail address such as user@example.org.")
         if not _SUBJECT.fullmatch(self.subject):
             raise PermanentError("The subject of an e-mail is one line of 1 to 900 characters.")

@@ -23,7 +23,8 @@ _HEADER = "ce-"
 _CORE = frozenset({"specversion", "id", "source", "type", "subject", "time"})
 _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)("?)')
+"""One that is never closed is found once, and not anew from each quote inside it."""
 _PERCENT_ENCODED = re.compile(r"(?:[\x20-\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*")
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 
@@ -154,7 +155,7 @@ class _Envelope:
 
     def header(self, name: str, value: str) -> str:
         """Decode a header's value: quoted strings, then one round of percent-encoding (HTTP binding, 3.1.3.2)."""
-        unquoted = _QUOTED.sub(lambda match: re.sub(r"\\(.)", r"\1", match[1]), value)
+        unquoted = _QUOTED.sub(lambda match: re.sub(r"\\(.)", r"\1", match[1]) if match[2] else match[0], value)
         if not _PERCENT_ENCODED.fullmatch(unquoted):
             self.fault(name, "header", "The value must be printable ASCII, anything else percent-encoded as UTF-8.")
             return ""

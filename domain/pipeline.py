@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Literal, Protocol, get_type_hints, runtime_checkable
 
 from pydantic import BaseModel
@@ -54,7 +55,13 @@ class FunctionNode:
 
 
 def node(function: Callable[[TaskContext], Any]) -> FunctionNode:
-    """Lift a function of a context into a node that is named after it."""
+    """Lift a function of a context into a node that is named after it.
+
+    Raises:
+        InvalidPipeline: it is an async function.
+    """
+    if iscoroutinefunction(function) or isasyncgenfunction(function):
+        raise InvalidPipeline(f"{function.__name__}() is async: a node computes, and waits for nothing.")
     return FunctionNode(function.__name__, function)
 
 
@@ -91,7 +98,8 @@ class Pipeline:
     alone, three times, is dead. `schedules` send events of the pipeline's types by the clock.
 
     Raises:
-        InvalidPipeline: a name is not usable or stands twice, a number is not positive, or `document` names no model.
+        InvalidPipeline: a name is not usable or stands twice, a number is not positive, a schema or `document` names no
+            model, or what stands among the nodes is none.
     """
 
     name: str
@@ -112,8 +120,9 @@ class Pipeline:
                 f"{self.name!r} cannot name a pipeline: use lower-case letters, digits and _, "
                 f"and not {' or '.join(sorted(RESERVED))}."
             )
-        if not self.accepts:
+        if not self.schemas:
             raise InvalidPipeline(f"Pipeline {self.name!r} accepts no event type.")
+        self._require_nodes()
         self._require_policy()
         self._require_schedules()
         names = [inner.name for inner in walk(self.nodes)]
@@ -127,6 +136,15 @@ class Pipeline:
                 f"Pipeline {self.name!r}: annotate what {self.document.__name__}() returns with its pydantic model; "
                 "the fields of the index are read from it."
             )
+
+    def _require_nodes(self) -> None:
+        nodes: object = self.nodes
+        if not isinstance(nodes, tuple | list):
+            raise InvalidPipeline(f"Pipeline {self.name!r}: nodes is {nodes!r}; write (node,) for one alone.")
+        for each in walk(self.nodes):
+            found: object = each
+            if not isinstance(found, Node):
+                raise InvalidPipeline(f"Pipeline {self.name!r}: {found!r} is no node; decorate a function with @node.")
 
     def _require_policy(self) -> None:
         for name in ("batch", "max_claims", "limit"):

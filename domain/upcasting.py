@@ -27,6 +27,9 @@ class Schema:
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        given: object = self.model
+        if not isinstance(given, type) or not issubclass(given, BaseModel):
+            raise InvalidPipeline(f"A schema is a pydantic model, not {given!r}.")
         expected = set(range(1, self.version))
         if self.version < 1 or set(self.upcasters) != expected:
             raise InvalidPipeline(

@@ -108,11 +108,11 @@ class HttpCaller(Caller):
         """Seconds of a Retry-After (RFC 9110, section 10.2.3): a number, or a date."""
         if text is None:
             return None
-        if text.strip().isdigit():
+        if text.isascii() and text.strip().isdigit():
             return float(text)
         try:
             until = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return max(0.0, (until - datetime.fromtimestamp(self._clock(), UTC)).total_seconds()) if until.tzinfo else None
 
@@ -147,7 +147,9 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _text(body: bytes, charset: str) -> str:
+    """The text of an answer, which can be stored whatever charset was said."""
     try:
-        return body.decode(charset, errors="replace")
-    except LookupError:
-        return body.decode(errors="replace")
+        text = body.decode(charset, errors="replace")
+    except (LookupError, ValueError):
+        text = body.decode(errors="replace")
+    return text.encode(errors="replace").decode()  # some charsets give halves of surrogate pairs

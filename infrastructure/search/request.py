@@ -19,6 +19,8 @@ from infrastructure.search.values import read_value
 MAX_SIZE = 1_000
 MAX_BUCKETS = 10_000
 """Of one date_histogram."""
+MAX_AGGS = 20
+"""Of one search: each reads all that is found."""
 MAX_LIST = 1_000
 """Values of one filter."""
 _LIMITS = {"gte", "gt", "lte", "lt"}
@@ -67,6 +69,8 @@ def read_request(query: SearchQuery, fields: Mapping[str, FieldType], backend: s
     field = sort.removeprefix("-") if sort is not None else None
     if field is not None:
         known_type(field, fields, "/sort")
+    if len(query.aggs) > MAX_AGGS:
+        raise refusal(f"A search may have {MAX_AGGS} aggregations, not {len(query.aggs):,}.", "/aggs", "aggregation")
     for name, aggregation in query.aggs.items():
         _check(aggregation, fields, f"/aggs/{name}")
     parts = to_json([backend, query.q, dict(query.filters), query.sort])

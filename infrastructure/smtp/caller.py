@@ -48,7 +48,7 @@ class SmtpCaller(Caller):
             return CallResult(phase="failed", error=f"EMAIL_ALLOW does not have {', '.join(strangers)}.")
         try:
             with within(self._seconds) as deadline:
-                return self._send(self._server, self._message(call, effect_id), deadline)
+                return self._send(self._server, call.to, self._message(call, effect_id), deadline)
         except smtplib.SMTPRecipientsRefused as error:
             # All of them were; one that may be taken later keeps the call alive.
             return _refused(*min(error.recipients.values()))
@@ -73,7 +73,7 @@ class SmtpCaller(Caller):
             message.add_alternative(call.html, subtype="html")
         return message
 
-    def _send(self, server: MailServer, message: EmailMessage, deadline: Deadline) -> CallResult:
+    def _send(self, server: MailServer, to: Sequence[str], message: EmailMessage, deadline: Deadline) -> CallResult:
         tls = self._tls() if server.tls else None
         connection = _Smtp(server, deadline, tls, self._seconds, own_name=domain_of(self._sender))
         try:
@@ -83,7 +83,7 @@ class SmtpCaller(Caller):
                 deadline.watch(connection.sock)
             if server.user is not None:
                 connection.login(server.user, server.password or "")
-            refused = connection.send_message(message)
+            refused = connection.send_message(message, to_addrs=list(to))
             with suppress(OSError):  # it has taken the e-mail; how it parts changes nothing
                 connection.quit()
         finally:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 _SENDER = re.compile(r"(?:[^\x00-\x1f<>@]*<)?[^\s<>@]+@(?P<domain>[A-Za-z0-9.-]+)>?")
 
@@ -24,11 +24,13 @@ class MailServer:
         """Read `smtp://user:password@host:587?starttls=1` or `smtps://…`.
 
         Raises:
-            ValueError: it is neither.
+            ValueError: it is neither; or it asks for what there is not, as a misspelt STARTTLS.
         """
         parts = urlsplit(url)
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
             raise ValueError("must be as smtp://host:25, smtp://user:password@host:587?starttls=1 or smtps://host:465")
+        if parts.query not in {"", "starttls=0", "starttls=1"}:
+            raise ValueError("may end with ?starttls=1 and with nothing else")
         tls = parts.scheme == "smtps"
         return cls(
             host=parts.hostname,
@@ -36,7 +38,7 @@ class MailServer:
             user=parts.username and unquote(parts.username),
             password=parts.password and unquote(parts.password),
             tls=tls,
-            starttls=parse_qs(parts.query).get("starttls") == ["1"],
+            starttls=parts.query == "starttls=1",
         )
 
 

@@ -130,6 +130,8 @@ async def _look(ring: KeyRing) -> None:
 
 def needed_for(method: str, path: str) -> tuple[bool, access.Scope | None]:
     """Whether the table has this request, and the scope that it needs."""
+    if not path.isprintable():  # a router may take a line's end for the end of the path
+        return False, None
     if (method, path) in NEEDED:
         return True, NEEDED[method, path]
     found = [scope for verb, shape, scope in _SHAPES if verb == method and shape.fullmatch(path)]

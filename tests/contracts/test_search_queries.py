@@ -9,6 +9,7 @@ import pytest
 from application.ports.search_index import Aggregation, SearchQuery
 from domain.errors import InvalidQuery
 from infrastructure.memory.search_index import MemorySearchIndex
+from infrastructure.search.request import MAX_AGGS
 from tests.contracts.search_suite import FIELDS, KEEPERS, LIBRARY, document, found, keepers
 
 
@@ -242,6 +243,15 @@ def test_what_cannot_be_understood_is_refused_at_its_place(library, query, point
     with pytest.raises(InvalidQuery, match=words) as refused:
         library.search(query)
     assert [fault.pointer for fault in refused.value.faults] == [pointer]
+
+
+def test_a_search_has_few_aggregations(library):
+    def asked(count: int) -> SearchQuery:
+        return SearchQuery(aggs={str(number): Aggregation(kind="stats", field="stops") for number in range(count)})
+
+    assert len(library.search(asked(MAX_AGGS)).aggs) == MAX_AGGS
+    with pytest.raises(InvalidQuery, match="20 aggregations"):
+        library.search(asked(MAX_AGGS + 1))
 
 
 def test_without_words_the_newest_come_first(library):

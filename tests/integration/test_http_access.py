@@ -136,6 +136,14 @@ def test_what_is_nowhere_is_told_to_callers_with_a_key_alone(
     assert ask(http, method, path, bearer(make("replay"))).status_code == status
 
 
+def test_the_end_of_a_line_leads_past_no_scope(http: Http, make: Callable[..., str]):
+    """Routers take `/replays/stale` and a line's end for that path, and the table would take it for an id."""
+    reader, admin = make("events:read"), make("admin")
+
+    assert ask(http, "GET", "/replays/stale%0A", bearer(reader)).status_code == 403
+    assert ask(http, "GET", "/replays/stale%0A", bearer(admin)).status_code == 200
+
+
 def test_a_route_without_a_row_is_for_admins(http: Http, make: Callable[..., str]):
     @http.app.get("/forgotten")
     def forgotten() -> str:

@@ -124,7 +124,15 @@ def test_a_redirect_is_never_followed(receiver: Receiver):
 
 @pytest.mark.parametrize(
     ("status", "text", "wait"),
-    [(429, "17", 17.0), (503, " 60 ", 60.0), (503, "soon", None), (500, "17", None), (429, None, None)],
+    [
+        (429, "17", 17.0),
+        (503, " 60 ", 60.0),
+        (503, "soon", None),
+        (500, "17", None),
+        (429, None, None),
+        (429, "\u00b2", None),
+        (503, "Mon, 01 Jan 0001 00:00:00 +9999", None),
+    ],
 )
 def test_a_receiver_may_ask_to_wait(receiver: Receiver, status, text, wait):
     receiver.replies = lambda _: Reply(status=status, headers={} if text is None else {"retry-after": text})
@@ -147,6 +155,16 @@ def test_of_an_answer_at_most_64_kb_are_read(receiver: Receiver):
     answer = caller().call(HttpCall(url=receiver.url()), effect_id=ID).answer
 
     assert (len(answer.body), answer.content_type) == (65_536, "text/plain; charset=nonsense")
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", "idna", "rot13", "utf-16"])
+def test_an_answer_in_any_charset_can_be_stored(receiver: Receiver, charset: str):
+    receiver.replies = lambda _: Reply(body=b"+2AA-\\ud800", headers={"content-type": f"text/plain; charset={charset}"})
+
+    result = caller().call(HttpCall(url=receiver.url()), effect_id=ID)
+
+    assert (result.phase, result.answer.status) == ("done", 200)
+    assert result.answer.body.encode()
 
 
 @pytest.mark.parametrize(

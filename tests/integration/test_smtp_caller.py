@@ -139,6 +139,12 @@ def test_a_server_is_verified_before_it_hears_the_password(scheme: str, query: s
     assert (result.phase, mailbox.logins) == (("done", [("us@er", "p:ss")]) if trusted else ("failed", []))
 
 
+@pytest.mark.parametrize("query", ["?starttls=true", "?startls=1", "?starttls=01", "?starttls=1&x=2"])
+def test_a_mail_server_that_is_told_something_else_than_starttls_is_refused(query: str):
+    with pytest.raises(ValueError, match="starttls=1"):
+        MailServer.of(f"smtp://u:p@host:587{query}")
+
+
 @pytest.mark.parametrize("url", ["host:25", "http://host", "smtp://", "smtp:///x"])
 def test_what_is_no_mail_server_is_refused(url: str):
     with pytest.raises(ValueError, match="smtp://host:25"):

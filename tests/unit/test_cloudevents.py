@@ -1,6 +1,8 @@
 """CloudEvents, structured and binary. The official SDK is the oracle for what is sent well."""
 
 import json
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -146,10 +148,21 @@ def test_data_that_is_not_json_is_not_supported(changed, place):
         ("plain words", "plain words"),
         ('"with \\"quotes\\""', 'with "quotes"'),
         ('"50%25"', "50%"),
+        ('"never \\"closed', '"never \\"closed'),
+        ('"closed" "not', 'closed "not'),
     ],
 )
 def test_a_header_is_unquoted_and_percent_decoded_once(value, subject):
     assert cloudevent_binary(JSON_BINARY | {"ce-subject": value}, b"1").subject == subject
+
+
+def test_a_quoted_string_that_is_never_closed_is_read_in_no_time():
+    """From each quote in it anew, that would be half a minute, in which nothing else is answered."""
+    began = time.process_time()
+    with suppress(InvalidEvent):
+        cloudevent_binary(JSON_BINARY | {"ce-subject": '"' + '\\"' * 32_000}, b"1")
+
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,8 @@ def test_an_output_is_kept_as_the_json_that_a_reader_will_see(value, kept):
         float("nan"),
         float("inf"),
         [{"a": -float("inf")}],
+        Total(amount=float("nan"), at=datetime(2026, 1, 1, tzinfo=UTC)),
+        {"a": [Total(amount=float("inf"), at=datetime(2026, 1, 1, tzinfo=UTC))]},
         "\ud800",
         ["\udfff"],
         {"\ud800": 1},

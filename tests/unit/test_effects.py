@@ -202,6 +202,7 @@ def test_an_attempt_that_another_worker_began_meanwhile_is_left_to_it():
         ([HttpCall(url=URL, answer_type="order.tolled")], {}, "order.told"),
         ([HttpCall(url=URL, answer_type="order.told")], {"depth": 16}, "a loop"),
         ([Email(to="a@b.c", subject="s", text="t")] * (MAX_CALLS + 1), {}, "at most 100"),
+        ([Email(to="=?utf-8?q?a=40b.org=2C_x?=@b.c", subject="s", text="t")], {}, "not an e-mail address"),
     ],
 )
 def test_calls_that_the_run_can_know_to_be_wrong_end_it(calls, changes, why):

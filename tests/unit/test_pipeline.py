@@ -1,10 +1,12 @@
 """Pipeline: an ordered fold of pure nodes; its names, its observer."""
 
+from dataclasses import dataclass
+
 import pytest
 
 from domain.errors import InvalidEvent, InvalidPipeline, NewerSchema, PermanentError
 from domain.nodes import Branches, Route
-from domain.pipeline import RESERVED, FunctionNode, Node, NodeFailed, node, walk
+from domain.pipeline import RESERVED, FunctionNode, Node, NodeFailed, Pipeline, node, walk
 from domain.upcasting import Schema
 from tests.factories import RecordedEventFactory
 from tests.unit.orders import Document, Order, document, double, pipeline, plus_one
@@ -144,6 +146,40 @@ def test_a_pipeline_has_a_usable_name(name):
 def test_a_pipeline_accepts_some_type():
     with pytest.raises(InvalidPipeline, match="accepts no event type"):
         pipeline(accepts={})
+
+
+@dataclass
+class NoModel:
+    number: int
+
+
+@pytest.mark.parametrize(
+    "schema", [NoModel, "Order", None, Order(number=1)], ids=["dataclass", "name", "none", "value"]
+)
+def test_a_schema_is_a_pydantic_model(schema):
+    with pytest.raises(InvalidPipeline, match="is a pydantic model"):
+        pipeline(accepts={"order.placed": schema})
+
+
+def test_what_is_no_node_is_refused_at_the_start():
+    with pytest.raises(InvalidPipeline, match="decorate a function with @node"):
+        pipeline(double, len)
+    with pytest.raises(InvalidPipeline, match="decorate a function with @node"):
+        pipeline(Branches("both", {"a": (len,)}))
+    with pytest.raises(InvalidPipeline, match="for one alone"):
+        Pipeline("orders", {"order.placed": Order}, double)
+
+
+def test_an_async_function_is_no_node():
+    async def late(_):
+        return 1
+
+    async def later(_):
+        yield 1
+
+    for function in (late, later):
+        with pytest.raises(InvalidPipeline, match="async"):
+            node(function)
 
 
 @pytest.mark.parametrize("name", ["", "1st", "a-b", "<lambda>", "a" * 101, "a\n"])
