@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC
 from heapq import merge
 from itertools import chain, groupby, islice
+from math import inf
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -20,6 +21,7 @@ MAX_CLASSES = 500
 """Classes that are told apart; differences of further ones are counted together by their place."""
 EXAMPLES = 3
 _PAGE = 5_000
+_NO_MORE: tuple[float, Iterable[Result]] = (inf, ())
 _READ = 200
 """Pairs of contexts that are read at once; of the first so many, the events are run twice to find noise."""
 
@@ -48,7 +50,7 @@ def pairs(contexts: ContextLog, generation: int, view: View) -> Iterator[Pair]:
 
     Of a promoted generation that is the one under it.
     """
-    new_results = _results(contexts, generation, after=0)
+    new_results = results_of(generation, contexts)
     first = next(new_results, None)
     if first is None:
         return
@@ -67,16 +69,20 @@ def results_that_hold(contexts: ContextLog, ranks: Mapping[int, int], *, after: 
     It is that of the highest rank, and completed rather than dead.
     """
     generations = sorted(ranks, key=ranks.__getitem__, reverse=True)
-    by_rank = [_results(contexts, generation, after=after) for generation in generations]
+    by_rank = [results_of(generation, contexts, after=after) for generation in generations]
     for _, same in groupby(merge(*by_rank, key=lambda result: result.key), lambda result: result.key):
         # `merge` keeps the order of what is equal: the highest rank first, and `max` takes the first.
         yield max(same, key=lambda result: result.status == "completed")
 
 
-def _results(contexts: ContextLog, generation: int, *, after: int) -> Iterator[Result]:
+def results_of(generation: int, contexts: ContextLog, *, after: int = 0) -> Iterator[Result]:
+    """Every result of a generation past an event position, by event position and pipeline."""
     while rows := contexts.results(generation, after=after, limit=_PAGE):
-        yield from rows
-        after = rows[-1].event_position
+        last = rows[-1].event_position
+        # A page goes on past whole events, and the last of a full one may have results behind it.
+        whole = [row for row in rows if row.event_position < last or len(rows) < _PAGE] or rows
+        yield from whole
+        after = whole[-1].event_position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,16 +179,18 @@ def _held(
     selection: Selection, events: EventLog, contexts: ContextLog, view: View
 ) -> Iterator[tuple[RecordedEvent, Mapping[str, Any]]]:
     """Selected events with the members of the result that holds of each."""
-    results = results_that_hold(contexts, view.ranks, after=selection.after)
-    result = next(results, None)
+    results = groupby(results_that_hold(contexts, view.ranks, after=selection.after), lambda each: each.event_position)
+    position, same = next(results, _NO_MORE)
     selected = events.stream(selection)
     while page := list(islice(selected, _READ)):
         wanted: dict[int, RecordedEvent] = {}
         for event in page:
-            while result is not None and result.event_position < event.position:
-                result = next(results, None)
-            if result is not None and result.event_position == event.position:
-                wanted[result.position] = event
+            while position < event.position:
+                position, same = next(results, _NO_MORE)
+            if position == event.position:
+                # Of several pipelines, where its type has moved from one to another: as its status says.
+                held = max(same, key=lambda each: (each.status == "completed", each.position))
+                wanted[held.position] = event
         rows = contexts.read(Selection(positions=tuple(sorted(wanted))), limit=len(wanted)) if wanted else []
         yield from ((wanted[row.position], from_json(row.context)) for row in rows)
 

@@ -1,7 +1,7 @@
 """Dead letters: found, grouped, and decided about: run again, or left for good with a reason."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
@@ -202,7 +202,10 @@ def _decide(
             changed=[event.id for event in named if event.position in changed],
             unchanged=[event.id for event in named if event.position not in changed],
         )
-    count = count_dead_letters(chosen.wanted, dead_letters=dead_letters)
+    # What dies while this goes on is nobody's that was counted.
+    now = events.now()
+    wanted = replace(chosen.wanted, until=min(chosen.wanted.until or now, now))
+    count = count_dead_letters(wanted, dead_letters=dead_letters)
     if chosen.count != count:
         raise CountDiffers(
             f"{count:,} dead letters fit, and the request says {chosen.count}. Look again, and send that count.",
@@ -210,7 +213,7 @@ def _decide(
         )
     record()
     found = []
-    for page in _pages(chosen.wanted, dead_letters):
+    for page in _pages(wanted, dead_letters):
         changed = set(change(page))
         found += [letter.event.id for letter in page if letter.event.position in changed]
     return Decided(changed=found)

@@ -109,7 +109,11 @@ def get_effect(effect_id: str, *, ledger: EffectLedger, contexts: ContextLog, cl
         found = _open_effects(_MAX_OPEN, ledger=ledger, contexts=contexts, claims=claims)
     state = next((each for each in found if each.effect_id == effect_id), None)
     if state is None:
-        raise NotFound(f"There is no effect {effect_id[:100]!r}. `playhead events show` lists those of an event.")
+        # Nothing is written of a call before it begins, so its id leads to no event.
+        hidden = len({each.context_position for each in found}) >= _MAX_OPEN
+        where = f" among those of the next {_MAX_OPEN:,} events, and more wait" if hidden else ""
+        found_by = "`playhead events show` lists those of an event."
+        raise NotFound(f"There is no effect {effect_id[:100]!r}{where}. {found_by}")
     return EffectLife(state=state, steps=steps)
 
 

@@ -18,6 +18,7 @@ from application.ports.log_ids import LogIds
 from application.ports.promotions import Promotions, ranks_of
 from application.ports.search_index import FieldType, Index, Label, SearchIndex, context_of
 from application.subscription import Selection, Subscription
+from application.use_cases.comparing import results_of
 from application.use_cases.results import INDEX, LOG, contexts_of, documents_of, put_contexts, shows
 from domain.errors import IndexDiffers, Unavailable
 
@@ -235,17 +236,11 @@ class IndexBuilder:
     def _completed(self, ranks: Mapping[int, int], after: int, last: int | None) -> Iterator[int]:
         """The positions of the completed contexts of some generations."""
         for generation in ranks:
-            passed = after
-            while rows := self.contexts.results(generation, after=passed, limit=_READ):
-                for row in rows:
-                    if last is not None and row.event_position > last:
-                        break
-                    if row.status == "completed":
-                        yield row.position
-                else:
-                    passed = rows[-1].event_position
-                    continue
-                break
+            for result in results_of(generation, self.contexts, after=after):
+                if last is not None and result.event_position > last:
+                    break
+                if result.status == "completed":
+                    yield result.position
 
 
 def _digest(hit: Mapping[str, object]) -> bytes:

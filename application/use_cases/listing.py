@@ -6,6 +6,7 @@ from itertools import islice
 from application.ports.context_log import ContextLog
 from application.ports.search_index import SearchIndex, SearchQuery
 from application.ports.task_states import EventFilter, TaskStates, TaskStatus
+from application.use_cases.comparing import results_of
 from domain.errors import InvalidReplay
 
 MAX_LISTED = 100_000
@@ -73,7 +74,4 @@ def _found(query: str, index: SearchIndex) -> Iterator[int]:
 
 
 def _of_generation(generation: int, contexts: ContextLog) -> Iterator[int]:
-    after = 0
-    while page := contexts.results(generation, after=after, limit=_PAGE):
-        yield from (result.event_position for result in page)
-        after = page[-1].event_position
+    return (result.event_position for result in results_of(generation, contexts))

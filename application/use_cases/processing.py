@@ -28,6 +28,8 @@ from domain.pipeline import NodeFailed, Pipeline
 from domain.registry import PipelineRegistry
 from domain.retry import NO_END
 
+MAX_MADE = 64 * 2**20
+"""Characters of contexts that are appended at once. What a claim has behind them goes back, and is run next."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONLY_DOCUMENTS = frozenset({IndexDocument})
 _NIL_UUID7 = "00000000-0000-7000-8000-000000000000"
@@ -62,13 +64,18 @@ class Processor:
         In order, what follows an event that goes back, or that holds its lane, goes back behind it.
         """
         outcomes: list[Outcome] = []
+        made = 0
         for event in batch.rows:
             if batch.stopping():
                 outcomes.append(Outcome(position=event.position, back="hand_back"))
             elif batch.subscription.in_order and outcomes and _stops(outcomes[-1]):
                 outcomes.append(Outcome(position=event.position, back="behind"))
+            elif made > MAX_MADE:
+                outcomes.append(Outcome(position=event.position, back="hand_back", after=0.0))
             else:
-                outcomes.append(self._process_one(event, batch))
+                outcome = self._process_one(event, batch)
+                outcomes.append(outcome)
+                made += len(outcome.context.context) if outcome.context else 0
                 batch.done += 1
         return outcomes
 

@@ -1,7 +1,7 @@
 """MemoryDeadLetters: dead letters read off the rows."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from application.ports.context_log import NewContext, RecordedContext
@@ -72,10 +72,10 @@ class MemoryDeadLetters(DeadLetters):
             and cursor.has_lane_of(letter.event)
         }
 
-    def _let_go(self, found: dict[int, str]) -> None:
-        for position, name in found.items():
-            if self._tables.cursors[name].held == position:
-                self._tables.cursors[name].held = None
+    def _let_go(self, found: Collection[int]) -> None:
+        for cursor in self._tables.cursors.values():
+            if cursor.route is not None and cursor.held in found:
+                cursor.held = None
 
 
 def _fits(letter: DeadLetter, wanted: DeadLetterFilter) -> bool:

@@ -1,6 +1,6 @@
 """Dead letters on SQL: found where contexts are rare; decided about under the locks of the subscriptions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
@@ -132,7 +132,7 @@ def _held_claim(connection: Connection, position: int, subscription: str) -> Cla
     return Claim(id=claim_id, subscription=subscription, first=position, last=position, attempt=0, deaths=0, fence=1)
 
 
-def _let_go(connection: Connection, found: Mapping[int, str]) -> None:
-    """Let lanes go on that these letters held."""
-    held = SubscriptionRow.held.in_(found)
-    connection.execute(update(SubscriptionRow).where(held, SubscriptionRow.name.in_(found.values())).values(held=None))
+def _let_go(connection: Connection, found: Collection[int]) -> None:
+    """Let lanes go on that these letters held; also those of a pipeline that their type has left since."""
+    held = (SubscriptionRow.route.is_not(None), SubscriptionRow.held.in_(found))
+    connection.execute(update(SubscriptionRow).where(*held).values(held=None))

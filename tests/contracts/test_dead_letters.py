@@ -144,6 +144,20 @@ def test_a_lane_goes_on_behind_a_letter_that_was_discarded(store: Store):
     assert store.claims.take(LANE, owner="w").first == 3
 
 
+def test_a_lane_goes_on_though_the_type_of_its_letter_moved_to_another_pipeline(store: Store):
+    """Its events were routed to the lane, and the last of them was run by the pipeline that has its type now."""
+    for decide in (lambda: store.dead_letters.requeue([1]), lambda: store.dead_letters.discard([discarded(2)])):
+        store.claims.register([LANE, of_pipeline("others")])
+        store.events.append(NewEventFactory.build_batch(1))
+        claim = store.claims.take(LANE, owner="w")
+        assert claim is not None
+        died = NewContextFactory(event_position=claim.first, status="dead", pipeline="others")
+        assert store.claims.complete(claim, Completion(contexts=[died], hold=claim.first))
+
+        assert decide() == [claim.first]
+        assert store.claims.backlog([LANE.name])[LANE.name].held is None
+
+
 def test_a_lane_stays_held_while_another_letter_is_decided(store: Store):
     end(store, "d", subscription=LANE)
     hold_at_three = Completion(contexts=[NewContextFactory(event_position=3, status="dead")], hold=3)

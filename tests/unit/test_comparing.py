@@ -1,16 +1,20 @@
 """Comparing a replay with the live results: every affected event, its node by name, and no false difference."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import random
 from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from application.auditor import Auditor
+from application.ports.claims import Completion
 from application.ports.context_log import RecordedContext
 from application.subscription import Selection, of_pipeline
-from application.use_cases.comparing import Comparison, DifferenceClass, compare
+from application.use_cases import comparing
+from application.use_cases.comparing import Comparison, DifferenceClass, compare, compare_held, results_of
 from application.use_cases.processing import Processor
 from application.use_cases.replay import PlanReplay, plan_replay
 from application.use_cases.replay_run import run_replay
@@ -20,7 +24,7 @@ from domain.registry import PipelineRegistry
 from infrastructure.memory.search_index import MemorySearchIndex
 from infrastructure.memory.store import MemoryStore
 from playhead import TaskContext
-from tests.factories import NewEventFactory
+from tests.factories import NewContextFactory, NewEventFactory
 from tests.replays import memory_run
 from tests.unit.engines import engine_of
 
@@ -220,3 +224,46 @@ def test_so_many_classes_are_counted_together(store: MemoryStore, monkeypatch: p
     assert len(found.classes) == 4
     assert sum(one.events for one in found.classes) == EVENTS
     assert found.classes[0].words == "and other changes"
+
+
+def completed_after_its_type_moved(store: MemoryStore) -> Processor:
+    """Two events that died in one pipeline, and were completed by another, which has their type now."""
+    processor = Processor(registry_of(hours))
+    subscription = of_pipeline("flights")
+    store.claims.register([subscription])
+    claim = store.claims.take(replace(subscription, batch=2), owner="w")
+    contexts = []
+    for event in store.events.read(Selection(), limit=2):
+        made = to_json(processor.dry_run(event)).decode()
+        died = made.replace('"failure":null', '"failure":{"node":null,"type":"X","message":"m","where":null}')
+        for pipeline, status, text in (("aviation", "dead", died), ("flights", "completed", made)):
+            contexts.append(
+                NewContextFactory(event_position=event.position, pipeline=pipeline, status=status, context=text)
+            )
+    assert store.claims.complete(claim, Completion(contexts=contexts))
+    return processor
+
+
+def test_of_two_results_of_an_event_the_completed_one_is_compared(store: MemoryStore) -> None:
+    processor = completed_after_its_type_moved(store)
+
+    found = compare_held(
+        Selection(),
+        EXACT,
+        events=store.events,
+        contexts=store.contexts,
+        promotions=store.promotions,
+        dry_run=processor.dry_run,
+    )
+
+    assert (found.compared, found.identical, found.classes) == (2, 2, [])
+
+
+@pytest.mark.parametrize("page", [3, 4, 5])
+def test_no_result_is_lost_at_the_end_of_a_page(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    completed_after_its_type_moved(store)
+    monkeypatch.setattr(comparing, "_PAGE", page)
+
+    found = [result.key for result in results_of(0, store.contexts)]
+
+    assert found == [(1, "aviation"), (1, "flights"), (2, "aviation"), (2, "flights")]

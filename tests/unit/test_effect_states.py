@@ -6,6 +6,7 @@ from application.auditor import Auditor
 from application.ports.caller import CallResult
 from application.ports.claims import Completion
 from application.ports.effect_ledger import NewEntry
+from application.use_cases import effect_states
 from application.use_cases.effect_states import (
     EffectState,
     count_effects,
@@ -127,6 +128,16 @@ def test_an_effect_is_told_step_by_step_also_before_it_was_tried():
         get_effect("0190d1a2-0000-7000-8000-000000000001", **ports(bench))
     with pytest.raises(NotFound):
         get_effect("what", **ports(bench))
+
+
+def test_who_asks_for_an_effect_behind_many_that_wait_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    bench = EffectBench()
+    bench.post(3)
+    monkeypatch.setattr(effect_states, "_MAX_OPEN", 2)
+    [hidden] = effects_of(bench.store.contexts.of_event(3), ledger=bench.store.ledger)
+
+    with pytest.raises(NotFound, match=r"the next 2 events, and more wait.*events show"):
+        get_effect(hidden.effect_id, **ports(bench))
 
 
 def test_a_dead_effect_is_tried_again_when_an_operator_asks_and_asking_twice_is_asking_once():

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from application.engine import Batch, Outcome
 from application.ports.claims import Claim, Completion
 from application.subscription import Lane, Selection, Subscription, of_pipeline
+from application.use_cases import processing
 from application.use_cases.follow_ups import append_follow_ups
 from application.use_cases.processing import Processor
 from domain.context import TaskContext
@@ -212,6 +213,24 @@ def test_a_stopping_worker_hands_back_what_it_has_not_begun() -> None:
 
     assert [outcome.back for outcome in outcomes] == [None, None, "hand_back", "hand_back"]
     assert [outcome.position for outcome in outcomes] == [event.position for event in events]
+
+
+@pytest.mark.parametrize(
+    ("subscription", "backs"),
+    [(ORDERS, [None, None, "hand_back", "hand_back"]), (LANE, [None, None, "hand_back", "behind"])],
+    ids=["any order", "in order"],
+)
+def test_contexts_larger_than_a_database_takes_at_once_are_made_by_parts(
+    monkeypatch: pytest.MonkeyPatch, subscription: Subscription, backs: list[str | None]
+) -> None:
+    events = RecordedEventFactory.create_batch(4)
+    [outcome], _ = run(orders(double), events[0])
+    monkeypatch.setattr(processing, "MAX_MADE", len(outcome.context.context) + 100)
+
+    outcomes, _ = run(orders(double), *events, subscription=subscription)
+
+    assert [outcome.back for outcome in outcomes] == backs
+    assert outcomes[2].after == 0.0
 
 
 def test_progress_tells_step_and_share() -> None:
