@@ -78,7 +78,7 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
             return NotImplemented
         return _compared(self) == _compared(other)
 
-    __hash__ = None  # type: ignore[assignment]  # its outputs are mappings
+    __hash__ = None  # type: ignore[assignment]  # mappings have none; Struct is typed as if whatever is one had
 
     @property
     def now(self) -> datetime:

@@ -77,7 +77,7 @@ class Call(Effect, frozen=True, kw_only=True):
     @property
     def target(self) -> str:
         """Whom it reaches, for people."""
-        raise NotImplementedError  # a Struct has a metaclass of its own, and can be no ABC
+        raise NotImplementedError  # each kind has its own; a Struct cannot be an ABC too, as both have a metaclass
 
 
 class HttpCall(Call, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ Good text is read by jiter and cut by msgspec; `json_faults` says where bad text
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from json import JSONDecoder
 from typing import Any, NoReturn
 
@@ -81,7 +82,7 @@ def elements(text: str, most: int | None = None) -> list[str]:
         malformed("The body must be a JSON array.")
     try:
         if most is not None and text.count(",") > most * _COMMAS:
-            _count(text, most)
+            deque(_places(text, most, _COUNTER), maxlen=0)  # it is walked for its refusals alone
         raws = _ELEMENTS.decode(text)
         _require_at_most(most, len(raws))
         return [str(raw, "utf-8") for raw in raws]
@@ -121,31 +122,20 @@ def _require_at_most(most: int | None, found: int) -> None:
         raise TooLarge(f"The array has more than {most:,} elements. Send them in parts.")
 
 
-def _count(text: str, most: int) -> None:
-    """Count the elements of an array one by one, so that no more than one of them is held.
+def _places(text: str, most: int | None, decoder: JSONDecoder) -> Iterator[tuple[int, int]]:
+    """Where each element of an array begins and ends, one by one, so that no more than one of them is held.
 
     Raises:
-        TooLarge: there are more than `most`.
-        ValueError, RecursionError: it is no JSON.
+        MalformedJson: one is no JSON to this decoder, or the text is not one array.
+        TooLarge: there are more than `most`; those behind are not looked at.
     """
-    index, number = skip(text, text.index("[") + 1), 0
-    while not text.startswith("]", index):
-        _, end = _COUNTER.raw_decode(text, index)
-        number, index = number + 1, skip(text, end)
-        _require_at_most(most, number)
-        if text.startswith(",", index):
-            index = skip(text, index + 1)
-
-
-def _explain_array(text: str, most: int | None) -> NoReturn:
-    """Walk an array that is none, to raise with a pointer to the place; fast over the elements that are good."""
     index, number = skip(text, text.index("[") + 1), 0
     while not (number == 0 and text.startswith("]", index)):
         try:
-            _, end = _LENIENT.raw_decode(text, index)
-            _read(text[index:end], [str(number)], MAX_DEPTH + 1)
+            _, end = decoder.raw_decode(text, index)
         except (ValueError, RecursionError):
             explain(text, index, [str(number)], MAX_DEPTH + 1)
+        yield index, end
         number, end = number + 1, skip(text, end)
         _require_at_most(most, number)
         if text.startswith("]", end):
@@ -154,4 +144,13 @@ def _explain_array(text: str, most: int | None) -> NoReturn:
         if not text.startswith(",", end):
             malformed(f"Expected ',' or ']' at character {end}.", [str(number)])
         index = skip(text, end + 1)
-    malformed(f"There is more text after the JSON array, at character {skip(text, index + 1)}.")
+    rest = skip(text, index + 1)
+    if rest < len(text):
+        malformed(f"There is more text after the JSON array, at character {rest}.")
+
+
+def _explain_array(text: str, most: int | None) -> NoReturn:
+    """Walk an array that is none, to raise with a pointer to the place; fast over the elements that are good."""
+    for number, (begin, end) in enumerate(_places(text, most, _LENIENT)):
+        _read(text[begin:end], [str(number)], MAX_DEPTH + 1)
+    malformed("The array is not strict JSON.")
