@@ -29,7 +29,8 @@ from application.use_cases.biography import biography_of
 from application.use_cases.comparing import compare_held
 from application.use_cases.corpus import export_corpus
 from application.use_cases.indices import IndexBuilder
-from application.use_cases.replay import compare_replay, plan_replay
+from application.use_cases.replay import compare_replay
+from application.use_cases.replay_plans import plan_replay
 from application.use_cases.replaying import begin_replay, expected_effects
 from application.use_cases.results import INDEX, Indexer
 from application.use_cases.schedules import Clockwork

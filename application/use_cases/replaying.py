@@ -16,7 +16,8 @@ from application.subscription import Selection, Subscription
 from application.use_cases.backlogs import FOLLOW_UPS
 from application.use_cases.comparing import DryRun
 from application.use_cases.effects import carrier_of
-from application.use_cases.replay import get_replay, is_done, require_same_code, sample_of, subscription_of
+from application.use_cases.replay import get_replay, is_done, require_same_code, subscription_of
+from application.use_cases.replay_plans import sample_of
 from application.use_cases.replay_run import EndedEvents
 from domain.errors import InvalidReplay
 from domain.registry import PipelineRegistry

@@ -28,7 +28,7 @@ from application.pulse import Watchdog
 from application.use_cases.biography import Biography
 from application.use_cases.comparing import Comparison
 from application.use_cases.indices import IndexBuilder
-from application.use_cases.replay import Plan
+from application.use_cases.replay_plans import Plan
 from application.use_cases.staleness import Staleness
 from domain.registry import PipelineRegistry
 from infrastructure.checks import Checks

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pydantic import BaseModel
 
-from application.use_cases.replay import PlanReplay
+from application.use_cases.replay_plans import PlanReplay
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node
 from domain.registry import PipelineRegistry

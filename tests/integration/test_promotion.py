@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from application.use_cases.promoting import promote_replay, roll_back
-from application.use_cases.replay import PlanReplay
+from application.use_cases.replay_plans import PlanReplay
 from application.use_cases.results import index_lag
 from domain.context import TaskContext
 from domain.pipeline import Pipeline, node

@@ -18,13 +18,8 @@ from application.use_cases.backlogs import is_idle
 from application.use_cases.events import contexts_of, get_event
 from application.use_cases.indices import rebuild_index
 from application.use_cases.promoting import promote_replay, roll_back
-from application.use_cases.replay import (
-    PlanReplay,
-    is_done,
-    replay_status,
-    require_same_code,
-    subscription_of,
-)
+from application.use_cases.replay import is_done, replay_status, require_same_code, subscription_of
+from application.use_cases.replay_plans import PlanReplay
 from application.use_cases.replay_run import MaxFailures, run_replay
 from application.use_cases.replaying import RunReplay, pause_replay, replay_progress, resume_replay
 from application.use_cases.results import Found, search

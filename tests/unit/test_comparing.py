@@ -16,7 +16,7 @@ from application.subscription import Selection, of_pipeline
 from application.use_cases import comparing
 from application.use_cases.comparing import Comparison, DifferenceClass, compare, compare_held, results_of
 from application.use_cases.processing import Processor
-from application.use_cases.replay import PlanReplay, plan_replay
+from application.use_cases.replay_plans import PlanReplay, plan_replay
 from application.use_cases.replay_run import run_replay
 from domain.differences import Rules
 from domain.pipeline import FunctionNode, Pipeline, node

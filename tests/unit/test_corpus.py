@@ -1,13 +1,8 @@
 """The corpus gate: what is taken of the past, under which names, and what new code makes of it."""
 
 import json
-from datetime import UTC, datetime
-from random import random
-from typing import Any, Literal
-from uuid import uuid4
 
 import pytest
-from pydantic import BaseModel
 
 from application.auditor import Auditor
 from application.ports.promotions import View
@@ -16,135 +11,33 @@ from application.use_cases.corpus import (
     ANOTHER_WAY,
     DEADLY,
     NO_PIPELINE,
-    Export,
-    ExportCorpus,
     ExportedShape,
-    check_corpus,
-    export_corpus,
 )
 from application.use_cases.dead_letters import Chosen, discard
 from application.use_cases.processing import Processor
-from domain.corpus import Corpus, lines_of, read_corpus
 from domain.differences import Rules
-from domain.errors import InvalidCorpus
-from domain.pipeline import FunctionNode, Node, Pipeline, node
+from domain.pipeline import FunctionNode, Pipeline
 from domain.registry import PipelineRegistry
-from infrastructure.memory.store import MemoryStore
-from playhead import EmitEvent, PermanentError, Route, Schema, TaskContext
+from playhead import PermanentError, Route, TaskContext
 from tests.factories import NewEventFactory
-from tests.stores import StillClock
 from tests.unit.engines import engine_of
+from tests.unit.past import (
+    BY_SIZE,
+    Order,
+    Past,
+    corpus_of,
+    counted,
+    double,
+    greet,
+    half,
+    known_customer,
+    noisy,
+    orders,
+    text_of,
+    wrong_double,
+)
 
 INDEXED = "elasticsearch_index → index_document"
-
-
-class Order(BaseModel):
-    number: int
-    customer: str = "nobody"
-    size: Literal["small", "large"] = "small"
-
-
-@node
-def double(context: TaskContext) -> int:
-    return 2 * context.data.number
-
-
-def wrong_double(context: TaskContext) -> int:
-    return 2 * context.data.number + (context.data.number % 3 == 0)
-
-
-@node
-def greet(context: TaskContext) -> str:
-    return f"Dear {context.data.customer}"
-
-
-@node
-def half(context: TaskContext) -> float:
-    return 1 / context.data.number
-
-
-@node
-def tell(context: TaskContext) -> TaskContext:
-    return (
-        context.declare(EmitEvent(type="order.placed", data={"number": 0})) if context.data.size == "large" else context
-    )
-
-
-@node
-def noisy(context: TaskContext) -> dict[str, object]:
-    return {"id": str(uuid4()), "at": datetime.now(UTC).isoformat(), "drawn": [random()], "n": context.data.number}
-
-
-def known_customer(context: TaskContext) -> bool:
-    if context.data.customer != "Ann Lee":
-        raise PermanentError("a stranger")
-    return True
-
-
-BY_SIZE = Route("by_size", lambda context: context.data.size, {"small": (double,), "large": (half, tell)})
-SCHEMA = Schema(Order, version=2, upcasters={1: lambda data: {"number": data["no"]}})
-
-
-class Past:
-    """A store in memory, and the code that ran live in it."""
-
-    def __init__(self, *nodes: Node) -> None:
-        self.clock = StillClock()
-        self.store = MemoryStore(self.clock)
-        self.use(*nodes)
-
-    def use(self, *nodes: Node) -> None:
-        """Have other code from now on."""
-        self.registry = PipelineRegistry([Pipeline("orders", {"order.placed": SCHEMA}, nodes)])
-
-    def run(self, *data: object, **members: Any) -> list[str]:
-        """Append events and let them end; their ids."""
-        texts = [each if isinstance(each, str) else json.dumps(each) for each in data]
-        events = [NewEventFactory(**{"data": text, "schema_version": 2, **members}) for text in texts]
-        self.store.events.append(events)
-        live = of_pipeline("orders")
-        self.store.claims.register([live])
-        engine = engine_of(self.store, Processor(self.registry), live)
-        while engine.turn("orders"):
-            pass
-        return [event.id for event in events]
-
-    def export(self, per_shape: int = 100, **options: Any) -> Export:
-        processor = Processor(self.registry, generation=-1)
-        return export_corpus(
-            ExportCorpus(per_shape=per_shape, **options),
-            contexts=self.store.contexts,
-            states=self.store.states,
-            promotions=self.store.promotions,
-            log_ids=self.store.log_ids,
-            registry=self.registry,
-            fingerprints=self.registry.fingerprints,
-            dry_run=processor.dry_run,
-            auditor=Auditor("cli:somebody", self.store.audit),
-        )
-
-    def check(self, corpus: Corpus, rules: Rules | None = None) -> Any:
-        """What today's code makes of a corpus that was written and read again."""
-        read = read_corpus([line.encode() for line in lines_of(corpus.header, corpus.expectations)])
-        return check_corpus(read, rules or Rules(), dry_run=Processor(self.registry, generation=-1).dry_run)
-
-
-def orders(count: int, **members: Any) -> list[dict[str, Any]]:
-    return [{"number": number, "customer": f"Customer {number}", **members} for number in range(1, count + 1)]
-
-
-def corpus_of(export: Export) -> Corpus:
-    assert export.corpus is not None
-    return export.corpus
-
-
-def text_of(export: Export) -> str:
-    corpus = corpus_of(export)
-    return "\n".join(lines_of(corpus.header, corpus.expectations))
-
-
-def counted(export: Export) -> list[tuple[int, str, int, int]]:
-    return [(each.schema_version, each.outcome, each.stored, each.taken) for each in export.shapes]
 
 
 def test_of_each_type_version_and_outcome_so_many_are_taken():
@@ -403,68 +296,3 @@ def refuse(context: TaskContext) -> None:
 
 REFUSE = FunctionNode("refuse", refuse)
 THIRD = FunctionNode("third", lambda context: context.data.number / 3)
-
-
-def lines(count: int = 2) -> list[bytes]:
-    past = Past(double)
-    past.run(*orders(count))
-    return [line.encode() for line in text_of(past.export()).splitlines()]
-
-
-def test_a_corpus_is_read_as_it_was_written():
-    past = Past(BY_SIZE, greet)
-    past.run(*orders(3, size="large"), {"number": 0, "size": "large"})
-    corpus = corpus_of(past.export())
-
-    read = read_corpus([line.encode() for line in lines_of(corpus.header, corpus.expectations)])
-
-    assert {each.event.position: each for each in read.expectations} == {
-        each.event.position: each for each in corpus.expectations
-    }
-    assert read.header.fingerprints == corpus.header.fingerprints
-
-
-def test_lines_are_in_the_order_of_type_version_outcome_and_position():
-    past = Past(half)
-    past.run({"number": 0}, {"number": 1}, {"number": 0}, {"number": 2})
-
-    found = [json.loads(line) for line in text_of(past.export()).splitlines()[1:]]
-
-    assert [(each["outcome"][:9], each["event"]["position"]) for each in found] == [
-        ("completed", 2), ("completed", 4), ("dead: Zer", 1), ("dead: Zer", 3),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("lost", [0, 1])
-def test_an_empty_corpus_is_refused(lost: int):
-    with pytest.raises(InvalidCorpus, match="empty"):
-        read_corpus([*lines()[:lost], b"", b"  "])
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        b"{",
-        b"[]",
-        b"{}",
-        b"\xff",
-        b'{"outcome":"completed","event":{}}',
-        b'{"outcome":"completed","outputs":[],"effects":[],"event":EVENT}',
-        b'{"outcome":"completed","outputs":{},"effects":{"a":1},"event":EVENT}',
-        b'{"outcome":"completed","outputs":{},"effects":[7],"event":EVENT}',
-        b'{"outcome":"dead","failure":"x","event":EVENT}',
-        b'{"outcome":"dead","failure":null,"more":1,"event":EVENT}',
-    ],
-)
-def test_a_line_that_cannot_be_read_is_named_by_its_number(bad: bytes):
-    header, first, second = lines()
-    event = second[second.index(b'"event":') + 8 : -1]
-
-    with pytest.raises(InvalidCorpus, match="line 4: "):
-        read_corpus([header, first, b"", bad.replace(b"EVENT", event), second])
-
-
-@pytest.mark.parametrize("bad", [b"{}", b"nothing", b'{"playhead_corpus":2}', b'{"playhead_corpus":1}'])
-def test_another_first_line_is_refused(bad: bytes):
-    with pytest.raises(InvalidCorpus, match="line 1: "):
-        read_corpus([bad, *lines()[1:]])

@@ -15,7 +15,7 @@ from application.subscription import Selection, of_pipeline
 from application.use_cases.indices import rebuild_index
 from application.use_cases.processing import Processor
 from application.use_cases.promoting import promote_replay, roll_back
-from application.use_cases.replay import PlanReplay, plan_replay
+from application.use_cases.replay_plans import PlanReplay, plan_replay
 from application.use_cases.replay_run import run_replay
 from application.use_cases.results import Found, search
 from domain.context import TaskContext

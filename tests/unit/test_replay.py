@@ -11,16 +11,8 @@ from application.auditor import Auditor
 from application.subscription import Selection, of_pipeline
 from application.use_cases.listing import list_positions
 from application.use_cases.processing import Processor
-from application.use_cases.replay import (
-    APPEND_SECONDS,
-    PlanReplay,
-    get_replay,
-    is_done,
-    plan_replay,
-    replay_status,
-    require_same_code,
-    subscription_of,
-)
+from application.use_cases.replay import get_replay, is_done, replay_status, require_same_code, subscription_of
+from application.use_cases.replay_plans import APPEND_SECONDS, PlanReplay, plan_replay
 from application.use_cases.replay_run import run_replay
 from application.use_cases.staleness import stale_positions
 from domain.errors import InvalidReplay, NotFound
@@ -164,7 +156,7 @@ def test_what_has_not_ended_well_is_not_tried_by_a_plan(store: MemoryStore) -> N
 
 
 def test_a_sample_takes_only_so_long(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("application.use_cases.replay.SAMPLE_SECONDS", 0.25)
+    monkeypatch.setattr("application.use_cases.replay_plans.SAMPLE_SECONDS", 0.25)
 
     planned = plan(store, PlanReplay(everything=True))
 

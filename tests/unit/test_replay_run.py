@@ -9,7 +9,8 @@ from application.auditor import Auditor
 from application.ports.claims import Claims
 from application.subscription import of_pipeline
 from application.use_cases.processing import Processor
-from application.use_cases.replay import PlanReplay, get_replay
+from application.use_cases.replay import get_replay
+from application.use_cases.replay_plans import PlanReplay
 from application.use_cases.replay_run import STILL_SECONDS, Conditions, EndedEvents, MaxFailures, Pace, run_replay
 from application.use_cases.replaying import (
     RunReplay,

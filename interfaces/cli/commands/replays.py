@@ -38,7 +38,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Freeze which events are meant, and for which code. Nothing runs yet."""
-    from application.use_cases.replay import PlanReplay
+    from application.use_cases.replay_plans import PlanReplay
     from domain.errors import InvalidRequest
     from infrastructure.settings import typed
 

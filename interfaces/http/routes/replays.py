@@ -9,6 +9,7 @@ from application.auditor import Auditor
 from application.use_cases import replay as use_cases
 from application.use_cases import replaying
 from application.use_cases.promoting import promote_replay, roll_back
+from application.use_cases.replay_plans import PlanReplay
 from domain.differences import Rules
 from interfaces.http.bodies import model_in_body
 from interfaces.http.dependencies import Api, api, auditor
@@ -51,7 +52,7 @@ def plan(
     response: Response,
 ) -> PlanAnswer:
     """Freeze which events are meant, and for which code: this service's. Nothing runs yet."""
-    command = use_cases.PlanReplay(**body.model_dump(exclude={"all"}), everything=body.all)
+    command = PlanReplay(**body.model_dump(exclude={"all"}), everything=body.all)
     planned = api.plan_replay()(command, auditor=auditor)
     response.headers["Location"] = f"/replays/{planned.replay.id}"
     return PlanAnswer(

@@ -4,7 +4,8 @@ from typing import Any
 
 from application.heart import Heart
 from application.use_cases.indices import rebuild_index
-from application.use_cases.replay import PlanReplay, is_done, subscription_of
+from application.use_cases.replay import is_done, subscription_of
+from application.use_cases.replay_plans import PlanReplay
 from application.use_cases.replay_run import run_replay
 from application.use_cases.replaying import RunReplay
 from domain.errors import Unavailable
